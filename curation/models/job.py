@@ -1,0 +1,89 @@
+"""An import or an export: in the background, with progress, and a report of every row left out."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+
+class JobKind(models.TextChoices):
+    IMPORT = "import", "Import"
+    EXPORT = "export", "Export"
+
+
+class JobStatus(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class Job(models.Model):
+    """`params` is what was asked; `report` what came of it: counts, and left_out rows with reasons.
+
+    `batch` marks every row that the job wrote.
+    """
+
+    project = models.ForeignKey("curation.Project", on_delete=models.CASCADE, related_name="jobs")
+    kind = models.CharField(max_length=6, choices=JobKind.choices)
+    status = models.CharField(max_length=10, choices=JobStatus.choices, default=JobStatus.QUEUED)
+    batch = models.UUIDField(default=uuid.uuid4, editable=False)
+    params = models.JSONField(default=dict)
+    report = models.JSONField(default=dict)
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(null=True)
+    file = models.CharField(max_length=1000, blank=True)
+    error = models.TextField(blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    heartbeat_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=JobStatus.values), name="a_job_has_a_known_status"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.pk}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("job", args=[self.project.slug, self.pk])
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
+
+    def claim(self) -> bool:
+        """True for the one caller that may run the job now; a message delivered twice gets False."""
+        now = timezone.now()
+        claimed = Job.objects.filter(pk=self.pk, status=JobStatus.QUEUED).update(
+            status=JobStatus.RUNNING,
+            started_at=now,
+            heartbeat_at=now,
+            attempt=models.F("attempt") + 1,
+        )
+        if claimed:
+            self.refresh_from_db()
+        return claimed == 1
+
+    def advance(self, done: int, total: int | None = None) -> None:
+        self.done, self.total = done, total if total is not None else self.total
+        self.heartbeat_at = timezone.now()
+        self.save(update_fields=["done", "total", "heartbeat_at"])
+
+    def finish(self, status: str, *, error: str = "") -> None:
+        self.status, self.error, self.finished_at = status, error, timezone.now()
+        self.save(update_fields=["status", "error", "finished_at", "report", "file", "done"])

@@ -1,0 +1,67 @@
+"""The cast of the tests: an owner, a researcher, two annotators, a viewer, a stranger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The real data beside the repository; tests that use it skip where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real data (../shared/data) is absent")
+    return folder
+
+
+@pytest.fixture
+def project(db):
+    from curation.models import Project
+
+    return Project.objects.create(slug="orchard", name="Orchard")
+
+
+@pytest.fixture
+def member(project):
+    """A function that makes a user with a role in the project (None: a stranger)."""
+    from curation.models import Membership, User
+
+    def make(username: str, role: str | None = None) -> User:
+        user = User.objects.create_user(username, password="quince-and-medlar")
+        if role:
+            Membership.objects.create(project=project, user=user, role=role)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def owner(member):
+    return member("olga", "owner")
+
+
+@pytest.fixture
+def researcher(member):
+    return member("rosa", "researcher")
+
+
+@pytest.fixture
+def annotator(member):
+    return member("anna", "annotator")
+
+
+@pytest.fixture
+def second_annotator(member):
+    return member("ben", "annotator")
+
+
+@pytest.fixture
+def viewer(member):
+    return member("vera", "viewer")
+
+
+@pytest.fixture
+def stranger(member):
+    return member("stan")
