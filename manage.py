@@ -4,7 +4,7 @@
 import os
 import sys
 
-NEEDS_NO_DATABASE = {"up", "help", "--help", "--version", "collectstatic", "compilemessages"}
+NEEDS_NO_DATABASE = {"help", "--help", "--version", "collectstatic", "compilemessages"}
 
 
 def main() -> None:

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "template_partials",
     "curation",
     "training",
+    "config",
 ]
 
 MIDDLEWARE = [
@@ -140,6 +141,14 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_ADAPTER = "curation.accounts.AccountAdapter"
+# The people of the demo project; the login page names them where the project has been seeded.
+DEMO_LOGINS = [
+    ("olga", "stillroom-demo", "owner"),
+    ("rosa", "stillroom-demo", "researcher"),
+    ("anna", "stillroom-demo", "annotator"),
+    ("ben", "stillroom-demo", "annotator"),
+    ("vera", "stillroom-demo", "viewer"),
+]
 SIGNUP_OPEN = env.bool("SIGNUP_OPEN", default=False)
 SOCIALACCOUNT_PROVIDERS = env.json("SOCIALACCOUNT_PROVIDERS", default={})
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
