@@ -1,0 +1,109 @@
+"""The one place where question, thought and answer become prompt and completion text, and back.
+
+A tokenizer with a chat template gets the question and `INSTRUCTION` as a user's turn; one without
+(a base model, a model trained from nothing) gets `"{question}\\n"`. A completion is always
+`"{thought}\\n#### {answer}"` and the end-of-sequence token.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+INSTRUCTION = (
+    "Reason step by step, one step a line, and end with a line '#### ' followed by the answer."
+)
+ANSWER_INSTRUCTION = (
+    "The thought below leads to the answer. "
+    "Reply with one line only: '#### ' followed by the answer."
+)
+ANSWER_MARK = "####"
+
+_MARK = re.compile(r"(?:^|\n)[ \t]*#{4}[ \t]*", re.MULTILINE)
+_WORDED = re.compile(r"(?:^|\n)[ \t*]*(?:Final Answer|Answer|A)\s*:[ \t*]*", re.IGNORECASE)
+_THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+
+
+def user_text(question: str, thought: str | None = None) -> str:
+    """What a chat model is asked; with a thought, it is asked for the answer alone."""
+    if thought is None:
+        return f"{question}\n\n{INSTRUCTION}"
+    return f"{question}\n\n{ANSWER_INSTRUCTION}\n\nThought:\n{thought}"
+
+
+def messages(
+    question: str, thought: str | None = None, system_prompt: str = ""
+) -> list[dict[str, str]]:
+    """The conversation sent to an endpoint."""
+    system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+    return [*system, {"role": "user", "content": user_text(question, thought)}]
+
+
+def completion_text(thought: str, answer: str) -> str:
+    """Thought and answer as the student is to write them."""
+    return f"{thought}\n{ANSWER_MARK} {answer}" if thought else f"{ANSWER_MARK} {answer}"
+
+
+def split_completion(text: str) -> tuple[str, str]:
+    """Thought and answer of a completion; the answer is `""` where none is marked.
+
+    The last mark counts, and only its first line is the answer. A `<think>` block that the
+    completion opens with belongs to the thought.
+    """
+    text = _THINK.sub(lambda found: found.group(1).strip() + "\n", text, count=1).strip()
+    marks = list(_MARK.finditer(text)) or list(_WORDED.finditer(text))
+    if not marks:
+        return text, ""
+    tail = text[marks[-1].end() :].strip()
+    answer = tail.split("\n", 1)[0].strip().strip("*").strip()
+    return text[: marks[-1].start()].strip(), answer
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Text to token ids with one tokenizer (any object with the transformers interface)."""
+
+    tokenizer: Any
+    system_prompt: str = ""
+
+    def prompt_text(self, question: str) -> str:
+        """The exact prompt string."""
+        if not self.tokenizer.chat_template:
+            return f"{question}\n"
+        return self.tokenizer.apply_chat_template(
+            messages(question, system_prompt=self.system_prompt),
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+
+    def prompt(self, question: str) -> list[int]:
+        """Token ids of the prompt. A template writes its own special tokens, so none are added."""
+        plain = not self.tokenizer.chat_template
+        return self._ids(self.prompt_text(question), special=plain)
+
+    def thought(self, thought: str) -> list[int]:
+        """Token ids of a thought that an answer is conditioned on."""
+        return self._ids(f"{thought}\n")
+
+    def answer(self, answer: str) -> list[int]:
+        """Token ids of the answer line, with the end of sequence."""
+        return [*self._ids(completion_text("", answer)), self.end]
+
+    def completion(self, thought: str, answer: str) -> list[int]:
+        """Token ids of a whole completion, with the end of sequence."""
+        return [*self._ids(completion_text(thought, answer)), self.end]
+
+    def text(self, ids: list[int]) -> str:
+        """Token ids back to text, without special tokens."""
+        return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+    @property
+    def end(self) -> int:
+        """The end-of-sequence id; a tokenizer without one cannot be trained to stop."""
+        if self.tokenizer.eos_token_id is None:
+            raise ValueError("The tokenizer has no end-of-sequence token.")
+        return self.tokenizer.eos_token_id
+
+    def _ids(self, text: str, special: bool = False) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=special)["input_ids"])

@@ -1,0 +1,1 @@
+"""The torch core: `python -m training.engine run.json`. Knows nothing of Django."""

@@ -1,0 +1,87 @@
+"""`python -m training.engine FOLDER/run.json`: one job, no Django.
+
+Exit code 0: finished; 75: stopped after saving, run it again to go on; 2: the job itself is
+wrong; 1: anything else. The last line on standard error says why in one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# Threads that spin while they wait would starve the other processes of a shared machine.
+# It has to be said before torch is loaded, so before anything of the engine is.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from training.engine.files import write_json
+from training.engine.job import BadJob, Endpoint, Job, read_job
+from training.engine.stop import RESUMABLE, Stop, Stopped
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job of one `run.json` and return the exit code."""
+    if len(arguments) != 1:
+        return told("Usage: python -m training.engine FOLDER/run.json", 2)
+    path = Path(arguments[0]).resolve()
+    stop = Stop()
+    stop.listen()
+    try:
+        job = read_job(path)
+        result = perform(job, path.parent, stop)
+    except Stopped as stopped:
+        return told(str(stopped), RESUMABLE)
+    except BadJob as error:
+        return failed(path.parent, str(error), 2)
+    except Exception as error:  # the edge: whatever it was, the files must say that it failed
+        failed(path.parent, one_sentence(error), 1)
+        raise
+    write_json(path.parent / "result.json", result)
+    return 0
+
+
+def perform(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
+    """Do the job and return what `result.json` is to say. Loads torch only where it is needed."""
+    os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    if isinstance(job.model, Endpoint):
+        from training.engine.endpoint import generate_remotely
+
+        return generate_remotely(job, folder, stop)
+    import torch
+
+    torch.set_num_threads(job.threads)
+    if job.kind == "train":
+        from training.engine.train import train
+
+        return train(job, folder, stop)
+    if job.kind == "generate":
+        from training.engine.generate import generate
+
+        return generate(job, folder, stop)
+    from training.engine.evaluate import evaluate
+
+    return evaluate(job, folder, stop)
+
+
+def told(sentence: str, code: int) -> int:
+    """Say it on standard error."""
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def failed(folder: Path, sentence: str, code: int) -> int:
+    """Say it, and leave it in `result.json`."""
+    if folder.is_dir():
+        write_json(folder / "result.json", {"error": sentence})
+    return told(sentence, code)
+
+
+def one_sentence(error: Exception) -> str:
+    """What went wrong, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""Checkpoints: model, tokenizer, optimizer and step, whole or absent. No pickles."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from training.engine.files import manifest_if_whole, seal
+from training.engine.model import save_model
+
+OPTIMIZER = "optimizer.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint folder."""
+
+    path: Path
+    step: int
+
+
+def name_of(step: int) -> str:
+    """The folder of a step; names sort as steps do."""
+    return f"step-{step:06d}"
+
+
+def save(folder: Path, step: int, model: Any, tokenizer: Any, optimizer: Any) -> Checkpoint:
+    """Write `folder/step-…` aside and rename it. The folder loads with `from_pretrained`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    final, aside = folder / name_of(step), folder / f".{name_of(step)}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    save_model(model, tokenizer, aside)
+    save_file(flattened(optimizer), aside / OPTIMIZER)
+    seal(aside, final, {"step": step})
+    return Checkpoint(final, step)
+
+
+def flattened(optimizer: Any) -> dict[str, torch.Tensor]:
+    """AdamW's state as named tensors: `{parameter}.{name}`."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": tensor.contiguous()
+        for index, tensors in state.items()
+        for name, tensor in tensors.items()
+    }
+
+
+def restore_optimizer(optimizer: Any, path: Path) -> None:
+    """Put back what `flattened` saved."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in load_file(path / OPTIMIZER).items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def last_whole(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint. Older ones are not hashed if the newest is whole."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        if manifest := manifest_if_whole(path):
+            return Checkpoint(path, manifest["step"])
+    return None
+
+
+def forget_old(folder: Path, keep: int) -> None:
+    """Remove all but the `keep` newest, and whatever a crash left half written."""
+    for path in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".step-*.tmp")]:
+        shutil.rmtree(path)

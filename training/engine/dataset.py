@@ -1,0 +1,65 @@
+"""Reading `dataset.jsonl`, and keeping one folder to one job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from training.decoding.record import Question
+from training.engine.files import fetch, sha256, write_json
+from training.engine.job import BadJob, Job, first_fault
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Every question of a dataset, JSONL or parquet. Raises `BadJob` naming the faulty line."""
+    if not path.exists():
+        raise BadJob(f"There is no dataset {path.name}.")
+    questions = [_question(number, row) for number, row in enumerate(_rows(path), start=1)]
+    if not questions:
+        raise BadJob(f"The dataset {path.name} has no questions.")
+    if len({question.id for question in questions}) < len(questions):
+        raise BadJob(f"The dataset {path.name} has two questions with one id.")
+    return questions
+
+
+def _question(number: int, row: Any) -> Question:
+    try:
+        return Question.model_validate(row)
+    except ValidationError as error:
+        raise BadJob(f"Question {number} of the dataset: {first_fault(error)}") from error
+
+
+def _rows(path: Path) -> list[Any]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as parquet
+
+        return parquet.read_table(path).to_pylist()
+    return [
+        _parsed(number, line)
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if line.strip()
+    ]
+
+
+def _parsed(number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise BadJob(f"Line {number} of the dataset is not JSON: {error}.") from error
+
+
+def open_dataset(job: Job, folder: Path) -> list[Question]:
+    """The job's questions. Refuses a folder whose earlier files belong to another job."""
+    path = fetch(job.dataset, folder)
+    questions = read_questions(path)
+    facts = {"job": job.fingerprint(), "dataset": sha256(path)}
+    state = folder / "state.json"
+    if state.exists() and json.loads(state.read_text()) != facts:
+        raise BadJob(
+            "run.json or the dataset has changed since this folder was begun; use a new folder."
+        )
+    write_json(state, facts)
+    return questions

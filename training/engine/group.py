@@ -1,0 +1,221 @@
+"""The group: `[prompt | completion 1 | … | completion N]`, with the prompt forwarded once.
+
+The prompts of a batch go through the model as one padded block. Their keys and values stay in the
+graph and are repeated for each completion, whose positions go on after its own prompt. Padding is
+on the right and masked by length, so absolute positions (GPT-2) are right too, and no pad token
+needs to exist. Log-probabilities are computed over completion tokens alone, in chunks.
+
+Letters: B groups, N completions a group, T completion tokens, P prompt tokens, R rows (the
+completions there really are, at most B·N), M scored tokens, D width, V vocabulary.
+Source of the idea: Prefix Grouper, arXiv 2506.05433.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers import DynamicCache
+
+from training.methods.base import Group, Window
+
+LOGITS_AT_ONCE = 2**25  # numbers in one [chunk, V] block of logits: 128 MB in fp32
+
+
+@dataclass
+class Batch:
+    """Groups as tensors. Methods read the `[B, N]` and `[B, N, T]` fields, the forward the rest."""
+
+    prompt_ids: Tensor  # [B, P]
+    prompt_lengths: Tensor  # [B]
+    row_ids: Tensor  # [R, T]
+    row_lengths: Tensor  # [R]
+    owner: Tensor  # [R], the group of a row
+    place: Tensor  # [R], its n within the group
+    prompt_mask: Tensor  # [B, P], 1 where a prompt token is itself a target
+    mask: Tensor  # [B, N, T], 1 where a completion token is
+    present: Tensor  # [B, N], whether the completion takes part
+    anchor: Tensor  # [B, N], whether it is only imitated
+    truncated: Tensor  # [B, N]
+    rewards: Tensor  # [B, N], 0 where absent
+    weights: Tensor  # [B, N], what the method's `weigh` gave it
+    old_logprobs: Tensor | None  # [B, N, T], of the sampling policy
+    ref_logprobs: Tensor | None  # [B, N, T], of the frozen start
+    window: Window
+
+    def to(self, device: Any) -> Batch:
+        """The same batch on another device."""
+        moved = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass
+class LogProbs:
+    """What the forward gives a method."""
+
+    completion: Tensor  # [B, N, T], 0 outside the mask
+    prompt: Tensor | None  # [B, P], 0 outside the prompt mask
+
+
+def collate(groups: Sequence[Group], window: Window) -> Batch:
+    """Groups to one batch. `window` holds the totals of the whole optimizer step."""
+    shape = (len(groups), max(len(group.completions) for group in groups))
+    rows = [
+        (b, n, ids) for b, group in enumerate(groups) for n, ids in enumerate(group.completions)
+    ]
+    longest = max(len(ids) for _, _, ids in rows)
+    row_lengths = torch.tensor([len(ids) for _, _, ids in rows])
+    owner, place = torch.tensor([b for b, _, _ in rows]), torch.tensor([n for _, n, _ in rows])
+    mask = torch.zeros(*shape, longest)
+    mask[owner, place] = (torch.arange(longest) < row_lengths[:, None]).float()
+    prompts = [group.prompt for group in groups]
+    return Batch(
+        prompt_ids=padded(prompts),
+        prompt_lengths=torch.tensor([len(ids) for ids in prompts]),
+        row_ids=padded([ids for _, _, ids in rows]),
+        row_lengths=row_lengths,
+        owner=owner,
+        place=place,
+        prompt_mask=prompt_targets(groups),
+        mask=mask,
+        present=per_row([group.present for group in groups], shape).bool(),
+        anchor=per_row([group.anchor for group in groups], shape).bool(),
+        truncated=per_row([group.truncated for group in groups], shape).bool(),
+        rewards=per_row([group.rewards for group in groups], shape).nan_to_num(0.0),
+        weights=per_row([group.weights for group in groups], shape).nan_to_num(0.0),
+        old_logprobs=per_token([group.old_logprobs for group in groups], (*shape, longest)),
+        ref_logprobs=per_token([group.ref_logprobs for group in groups], (*shape, longest)),
+        window=window,
+    )
+
+
+def padded(sequences: Sequence[Sequence[int]]) -> Tensor:
+    """Token ids, filled with 0 on the right; the fill is never read."""
+    block = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+    for row, ids in zip(block, sequences, strict=True):
+        row[: len(ids)] = torch.tensor(ids)
+    return block
+
+
+def prompt_targets(groups: Sequence[Group]) -> Tensor:
+    """`[B, P]`: 1 from `scored_from` to the end of each prompt that has one."""
+    mask = torch.zeros(len(groups), max(len(group.prompt) for group in groups))
+    for row, group in zip(mask, groups, strict=True):
+        if group.scored_from is not None:
+            row[group.scored_from : len(group.prompt)] = 1.0
+    return mask
+
+
+def per_row(values: Sequence[Sequence[float]], shape: tuple[int, int]) -> Tensor:
+    """`[B, N]` of one number a completion, 0 where there is none."""
+    block = torch.zeros(shape)
+    for row, entries in zip(block, values, strict=True):
+        row[: len(entries)] = torch.tensor(entries, dtype=torch.float32)
+    return block
+
+
+def per_token(
+    values: Sequence[Sequence[Sequence[float]] | None], shape: tuple[int, int, int]
+) -> Tensor | None:
+    """`[B, N, T]` of one number a token, or none unless every group has them."""
+    if any(entry is None for entry in values):
+        return None
+    block = torch.zeros(shape)
+    for b, completions in enumerate(values):
+        for n, numbers in enumerate(completions or ()):
+            block[b, n, : len(numbers)] = torch.tensor(numbers, dtype=torch.float32)
+    return block
+
+
+def group_logprobs(model: Any, batch: Batch, temperature: float = 1.0) -> LogProbs:
+    """Log-probabilities of every completion token under `softmax(logits / temperature)`.
+
+    The prompt's own targets (`prompt_mask`) are read at temperature 1: they are imitated, not
+    sampled. Differentiable; equal to one padded row for each completion.
+    """
+    decoder, head = parts(model)
+    prompts = decoder(input_ids=batch.prompt_ids, past_key_values=DynamicCache(), use_cache=True)
+    hidden = prompts.last_hidden_state  # [B, P, D]
+    states = completion_states(decoder, batch, hidden, prompts.past_key_values)  # [R, T, D]
+    real = torch.arange(states.shape[1], device=states.device) < batch.row_lengths[:, None]
+    scored = token_logprobs(head, states[real], batch.row_ids[real], temperature)  # [M]
+    completion = scored.new_zeros(batch.mask.shape)
+    row, column = real.nonzero(as_tuple=True)
+    completion = completion.index_put((batch.owner[row], batch.place[row], column), scored)
+    return LogProbs(completion, prompt_logprobs(head, hidden, batch))
+
+
+def parts(model: Any) -> tuple[Any, Any]:
+    """The decoder without its head, and the head."""
+    return model.base_model, model.get_output_embeddings()
+
+
+def completion_states(decoder: Any, batch: Batch, hidden: Tensor, cache: Any) -> Tensor:
+    """`[R, T, D]`: the state that predicts each completion token.
+
+    The first one is the last state of the prompt; the others follow from the completion itself.
+    """
+    first = hidden[batch.owner, batch.prompt_lengths[batch.owner] - 1][:, None]  # [R, 1, D]
+    inputs = batch.row_ids[:, :-1]
+    if inputs.shape[1] == 0:
+        return first
+    own = torch.ones_like(inputs)
+    columns = torch.arange(batch.prompt_ids.shape[1], device=inputs.device)
+    seen = (columns < batch.prompt_lengths[batch.owner, None]).long()  # [R, P]
+    after = torch.arange(inputs.shape[1], device=inputs.device)
+    rest = decoder(
+        input_ids=inputs,
+        attention_mask=torch.cat([seen, own], dim=1),
+        position_ids=batch.prompt_lengths[batch.owner, None] + after,
+        past_key_values=repeated(cache, batch.owner),
+        use_cache=True,
+    ).last_hidden_state
+    return torch.cat([first, rest], dim=1)
+
+
+def repeated(cache: Any, owner: Tensor) -> DynamicCache:
+    """The prompts' keys and values, one copy a completion, still in the graph."""
+    rows = DynamicCache()
+    for index, layer in enumerate(cache.layers):
+        keys, values = layer.keys, layer.values
+        rows.update(keys.index_select(0, owner), values.index_select(0, owner), index)
+    return rows
+
+
+def prompt_logprobs(head: Any, hidden: Tensor, batch: Batch) -> Tensor | None:
+    """`[B, P]`: log-probabilities of the prompt tokens that are targets; none if none are."""
+    row, column = batch.prompt_mask.nonzero(as_tuple=True)
+    if len(row) == 0:
+        return None
+    scored = token_logprobs(head, hidden[row, column - 1], batch.prompt_ids[row, column], 1.0)
+    return scored.new_zeros(batch.prompt_mask.shape).index_put((row, column), scored)
+
+
+def token_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """`[M]` from states `[M, D]`: never a whole `[M, V]` block if that would be large.
+
+    Several chunks are recomputed in the backward pass, so that only one is alive at a time.
+    """
+    size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
+    if len(ids) <= size:
+        return _chunk_logprobs(head, states, ids, temperature)
+    pieces = zip(states.split(size), ids.split(size), strict=True)
+    return torch.cat(
+        [
+            checkpoint(_chunk_logprobs, head, state, token, temperature, use_reentrant=False)
+            for state, token in pieces
+        ]
+    )
+
+
+def _chunk_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    logits = head(states).float() / temperature
+    return logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]

@@ -1,0 +1,192 @@
+"""Rounds: draw N completions a prompt from the current model, score them, train on them, repeat.
+
+A round is drawn in chunks of prompts. Each chunk is appended to `samples.jsonl` whole, with token
+ids, log-probabilities and rewards, before anything trains on it; a resume reads what is there and
+draws the rest in the same chunks, so it ends with the samples it would have had. A round whose
+source is the dataset is read, not drawn.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from training.decoding.prompts import Renderer, split_completion
+from training.decoding.record import Question
+from training.decoding.sampling import Sampling
+from training.engine.files import append_rows, read_rows, write_json
+from training.engine.seeds import seed_for
+from training.engine.stop import Stop, Stopped
+from training.methods.base import Group, Prompt, Round, Skipped
+from training.rewards.compose import combined, scored
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Rounds:
+    """The rounds of one run; `groups` are those of the round that is open."""
+
+    folder: Path
+    seed: int
+    method: ModuleType
+    config: Any
+    text: Renderer
+    questions: list[Question]
+    ends: list[int]
+    reference: Any = None  # the frozen start, if the method compares with it
+    skipped: Skipped = field(default_factory=Skipped)
+    groups: list[Group] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opened = -1
+        self.kinds: list[Round] = self.method.rounds(self.config)
+        self.by_id = {question.id: question for question in self.questions}
+        sources = {kind.source for kind in self.kinds}
+        self.stored = self._stored() if "dataset" in sources else []
+        self.prompts = self._prompts() if "policy" in sources else []
+
+    def sizes(self) -> list[int]:
+        """How many groups each round has, known before the first is drawn."""
+        return [len(self._chosen(number)) for number in range(len(self.kinds))]
+
+    def open(self, number: int, model: Any, stop: Stop) -> None:
+        """Make `groups` those of round `number`, drawing what is not on disk yet."""
+        if number == self.opened:
+            return
+        if self.kinds[number].source == "dataset":
+            groups = list(self.stored)
+        else:
+            groups = self._drawn(number, model, stop)
+        self._compare_with_reference(groups)
+        self.method.weigh(groups, self.config)
+        self.groups, self.opened = groups, number
+
+    def _stored(self) -> list[Group]:
+        made = [
+            self.method.groups(question, self.config, self.text, self.skipped)
+            for question in self.questions
+        ]
+        return [group for groups in made for group in groups]
+
+    def _prompts(self) -> list[Prompt]:
+        made = [
+            self.method.prompts(question, self.config, self.text, self.skipped)
+            for question in self.questions
+        ]
+        return [prompt for prompts in made for prompt in prompts]
+
+    def _chosen(self, number: int) -> Sequence[Any]:
+        """The prompts (or stored groups) of a round."""
+        if self.kinds[number].source == "dataset":
+            return self.stored
+        wanted = self.config.questions_per_round
+        if not wanted or wanted >= len(self.prompts):
+            return self.prompts
+        return random.Random(seed_for(self.seed, "round", number)).sample(self.prompts, wanted)
+
+    def _drawn(self, number: int, model: Any, stop: Stop) -> list[Group]:
+        """The groups of a round, from disk as far as they are there. Raises `Stopped` between
+        chunks."""
+        prompts = self._chosen(number)
+        rows = self._rows_of(number)
+        size = max(1, self.config.rows_per_batch // self.config.group_size)
+        for chunk, start in enumerate(range(0, len(prompts), size)):
+            if chunk not in rows:
+                if stop.requested():
+                    raise Stopped(f"Stopped while drawing round {number}; run again to go on.")
+                rows[chunk] = self._draw(number, chunk, prompts[start : start + size], model)
+                append_rows(self.folder / "samples.jsonl", rows[chunk])
+            done = min(start + size, len(prompts))
+            progress = {"done": done, "total": len(prompts), "unit": "questions"}
+            write_json(self.folder / "round.json", {"round": number, **progress})
+        drawn = [row for chunk in sorted(rows) for row in rows[chunk]]
+        return [
+            self._group(prompt, drawn[n * self.config.group_size :][: self.config.group_size])
+            for n, prompt in enumerate(prompts)
+        ]
+
+    def _rows_of(self, number: int) -> dict[int, list[Row]]:
+        """The whole chunks of a round that are on disk."""
+        chunks: dict[int, list[Row]] = defaultdict(list)
+        for row in read_rows(self.folder / "samples.jsonl"):
+            if row["round"] == number:
+                chunks[row["chunk"]].append(row)
+        return {chunk: rows for chunk, rows in chunks.items() if len(rows) == rows[0]["of_chunk"]}
+
+    def _draw(self, number: int, chunk: int, prompts: Sequence[Prompt], model: Any) -> list[Row]:
+        """One chunk of samples, scored, as rows of `samples.jsonl`."""
+        from training.engine.sampler import draw
+
+        config = self.config
+        sampling = Sampling(
+            temperature=config.temperature, max_new_tokens=config.max_completion_tokens
+        )
+        seeds = [
+            [
+                seed_for(self.seed, number, p.question, p.conditioned_on or "", index)
+                for index in range(config.group_size)
+            ]
+            for p in prompts
+        ]
+        drawn = draw(model, [p.ids for p in prompts], seeds, sampling, self.ends)
+        place = {"round": number, "chunk": chunk, "of_chunk": len(prompts) * config.group_size}
+        rows = []
+        for prompt, samples, row_seeds in zip(prompts, drawn, seeds, strict=True):
+            for index, (sample, seed) in enumerate(zip(samples, row_seeds, strict=True)):
+                facts = {**place, "question": prompt.question, "index": index, "seed": seed}
+                rows.append({**facts, **self._scored(prompt, sample, sampling)})
+        return rows
+
+    def _scored(self, prompt: Prompt, sample: Any, sampling: Sampling) -> Row:
+        text = self.text.text(sample.token_ids)
+        thought, answer = split_completion(text)
+        if prompt.thought is not None:
+            thought = prompt.thought
+        values = scored(self.by_id[prompt.question], thought, answer, self.config.rewards)
+        (reward,), _ = combined([values], self.config.rewards)
+        return {
+            "conditioned_on": prompt.conditioned_on,
+            "sampling": sampling.model_dump(),
+            "prompt": self.text.text(prompt.ids),
+            "text": text,
+            "thought": thought,
+            "answer": answer,
+            "token_ids": sample.token_ids,
+            "logprobs": sample.logprobs,
+            "finish_reason": sample.finish_reason,
+            "rewards": values,
+            "reward": reward,
+        }
+
+    def _group(self, prompt: Prompt, rows: Sequence[Row]) -> Group:
+        """The rows of one prompt, with its anchors behind them."""
+        rewards = [float("nan") if row["reward"] is None else row["reward"] for row in rows]
+        extra = len(prompt.anchors)
+        blank = [[0.0] * len(ids) for ids in prompt.anchors]
+        return Group(
+            question=prompt.question,
+            prompt=prompt.ids,
+            completions=[row["token_ids"] for row in rows] + [list(ids) for ids in prompt.anchors],
+            present=[isfinite(reward) for reward in rewards] + [True] * extra,
+            rewards=rewards + [float("nan")] * extra,
+            anchor=[False] * len(rows) + [True] * extra,
+            truncated=[row["finish_reason"] == "length" for row in rows] + [False] * extra,
+            scored_from=prompt.scored_from,
+            old_logprobs=[row["logprobs"] for row in rows] + blank,
+        )
+
+    def _compare_with_reference(self, groups: list[Group]) -> None:
+        """Give each group the log-probabilities of the frozen start, if there is one."""
+        if self.reference is None:
+            return
+        from training.engine.reference import add_reference_logprobs
+
+        temperature = getattr(self.config, "temperature", 1.0)
+        add_reference_logprobs(self.reference, groups, temperature, self.config.tokens_per_batch)

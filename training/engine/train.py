@@ -1,0 +1,99 @@
+"""A `train` job: the method's rounds, the model or its last checkpoint, the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from training.decoding.prompts import Renderer
+from training.decoding.record import Question
+from training.engine.checkpoint import last_whole
+from training.engine.dataset import open_dataset
+from training.engine.files import sha256
+from training.engine.job import BadJob, Job, checked
+from training.engine.loop import Loop
+from training.engine.model import end_ids, load_model
+from training.engine.plan import plan
+from training.engine.probe import Probe
+from training.engine.rounds import Rounds
+from training.engine.stop import Stop
+from training.methods import method as find_method
+from training.methods.base import MethodConfig
+from training.rewards import reward_functions
+
+
+def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
+    """Run or resume the job. Returns what `result.json` is to say; raises `BadJob`, `Stopped`."""
+    assert isinstance(job.model, str)
+    assert job.method is not None
+    try:
+        method = find_method(job.method)
+    except KeyError as error:
+        raise BadJob(str(error.args[0])) from error
+    config = checked(method.Config, job.config)
+    check_rewards(config)
+    questions = open_dataset(job, folder)
+    found = last_whole(folder / "checkpoints")
+    model, tokenizer = load_model(str(found.path) if found else job.model, folder, job.seed)
+    text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
+    learned = [question for question in questions if question.split in (None, "train")]
+    reference = frozen(job, folder) if getattr(config, "beta", 0.0) else None
+    rounds = Rounds(folder, job.seed, method, config, text, learned, ends, reference)
+    steps = plan(rounds.sizes(), config.epochs, config.groups_per_step, job.seed)
+    steps = steps[: config.max_steps] if config.max_steps else steps
+    if not steps:
+        reasons = "; ".join(f"{why}: {count}" for why, count in rounds.skipped.items())
+        raise BadJob(f"The dataset holds nothing to train on ({reasons or 'no groups'}).")
+    probed = probe_questions(questions, config.probe_questions)
+    probe = Probe(folder, text, probed, config.max_completion_tokens, ends)
+    loop = Loop(
+        folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found
+    )
+    metrics = loop.run()
+    return result(job, folder, config, rounds, len(steps), metrics)
+
+
+def check_rewards(config: MethodConfig) -> None:
+    """Refuse names that are no reward function before anything is loaded."""
+    known = reward_functions()
+    for name in getattr(config, "rewards", {}):
+        if name not in known:
+            raise BadJob(f"There is no reward {name!r}; there are {', '.join(sorted(known))}.")
+
+
+def frozen(job: Job, folder: Path) -> Any:
+    """The model the job began with, for KL terms; never trained, whatever the step."""
+    model, _ = load_model(str(job.model), folder, job.seed)
+    return model.requires_grad_(False)
+
+
+def probe_questions(questions: list[Question], count: int) -> list[Question]:
+    """Held-out questions if the dataset brings any, otherwise its first."""
+    held_out = [question for question in questions if question.split not in (None, "train")]
+    return (held_out or questions)[:count]
+
+
+def result(
+    job: Job,
+    folder: Path,
+    config: MethodConfig,
+    rounds: Rounds,
+    steps: int,
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of `result.json`."""
+    found = last_whole(folder / "checkpoints")
+    assert found is not None  # the last step always makes one
+    return {
+        "kind": "train",
+        "method": job.method,
+        "seed": job.seed,
+        "config": config.model_dump(),
+        "steps": steps,
+        "rounds": len(rounds.kinds),
+        "groups": sum(rounds.sizes()),
+        "skipped": dict(rounds.skipped),
+        "metrics": metrics,
+        "checkpoint": str(found.path.relative_to(folder)),
+        "sha256": sha256(found.path / "manifest.json"),
+    }

@@ -1,0 +1,1 @@
+"""What an evaluation reports: pure measures over texts, importable without torch."""

@@ -1,0 +1,346 @@
+"""What every method shares: the group, the common settings, and the shape of a method file.
+
+A method is one file of this folder. It defines
+
+* `TITLE`, one line for a person, and `Config(MethodConfig)`, whose defaults are the paper's;
+* `rounds(config)`: the rounds of the run, each either drawn from the policy or from the dataset;
+* `groups(question, config, text, skipped)`: the stored rationales of one question as groups;
+* `trainable(group, config)`: whether a group can teach anything;
+* `weigh(groups, config)`: rewards to per-completion weights, before a round is trained on
+  (advantages in GRPO, target probabilities in CoTD-PO);
+* `objective(logprobs, batch, config) -> (loss, metrics)`: pure, on tensors.
+
+and, if it draws from the policy, `prompts(question, config, text, skipped)`: what to draw after.
+
+A loss is the micro-batch's *share* of its optimizer window: it is divided by totals of the window
+(`batch.window`), so shares add up and no split into micro-batches changes the gradient. Metrics
+are shares in the same way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import fsum, isfinite, nan
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.decoding.record import Completion, Question
+from training.decoding.sampling import grouped
+
+Skipped = Counter  # why rows were left out, and how many
+
+
+@dataclass
+class Group:
+    """One prompt with its N completions, as token ids."""
+
+    question: str
+    prompt: list[int]
+    completions: list[list[int]]  # N
+    present: list[bool]  # N; an absent completion carries no reward
+    rewards: list[float] = field(default_factory=list)  # N, NaN where absent
+    weights: list[float] = field(default_factory=list)  # N, from the method's `weigh`
+    anchor: list[bool] = field(default_factory=list)  # N, only imitated, never compared
+    truncated: list[bool] = field(default_factory=list)  # N, stopped by the length limit
+    scored_from: int | None = None  # prompt tokens from here on are targets too
+    old_logprobs: list[list[float]] | None = None  # [N, T], under the sampling temperature
+    ref_logprobs: list[list[float]] | None = None  # [N, T], of the frozen start
+
+    def __post_init__(self) -> None:
+        n = len(self.completions)
+        self.rewards = self.rewards or [nan] * n
+        self.weights = self.weights or [0.0] * n
+        self.anchor = self.anchor or [False] * n
+        self.truncated = self.truncated or [False] * n
+
+    @property
+    def tokens(self) -> int:
+        """Prompt once and completions: what a forward has to read."""
+        return len(self.prompt) + sum(map(len, self.completions))
+
+    def compared(self) -> list[int]:
+        """The places that take part in a comparison."""
+        return [n for n, here in enumerate(self.present) if here and not self.anchor[n]]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What completions are to be drawn after: token ids, and what is imitated beside them."""
+
+    question: str
+    ids: list[int]
+    scored_from: int | None = None
+    anchors: tuple[tuple[int, ...], ...] = ()  # completions that are only imitated
+    thought: str | None = None  # the teacher's, when the answer alone is drawn
+    conditioned_on: str | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Totals of one optimizer step, over every micro-batch of it."""
+
+    groups: int
+    sequences: int  # completions that are present
+    tokens: int  # their tokens
+    prompt_tokens: int = 0  # prompt tokens that are targets
+    live_sequences: int = 0  # present, not anchors, not truncated
+    live_tokens: int = 0
+    anchors: int = 0
+
+
+def window_of(groups: Sequence[Group]) -> Window:
+    """Count what the losses are divided by."""
+    rows = [(g, n) for g in groups for n, here in enumerate(g.present) if here]
+    live = [(g, n) for g, n in rows if not g.anchor[n] and not g.truncated[n]]
+    return Window(
+        groups=len(groups),
+        sequences=len(rows),
+        tokens=sum(len(g.completions[n]) for g, n in rows),
+        prompt_tokens=sum(len(g.prompt) - g.scored_from for g in groups if g.scored_from),
+        live_sequences=len(live),
+        live_tokens=sum(len(g.completions[n]) for g, n in live),
+        anchors=sum(g.anchor[n] for g, n in rows),
+    )
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: where its groups come from."""
+
+    source: Literal["dataset", "policy"]
+
+
+class MethodConfig(BaseModel):
+    """Settings that every method has. Names are the same in the form, run.json and the code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    learning_rate: float = Field(
+        1e-5,
+        gt=0,
+        le=1,
+        title="Learning rate",
+        description="AdamW's step size at its peak.",
+        json_schema_extra=grouped("Optimisation"),
+    )
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine",
+        title="Schedule",
+        description="How the learning rate falls after the warm-up.",
+        json_schema_extra=grouped("Optimisation"),
+    )
+    warmup: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        title="Warm-up",
+        description="Share of the steps over which the learning rate rises from zero.",
+        json_schema_extra=grouped("Optimisation"),
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        title="Weight decay",
+        description="AdamW's decoupled decay.",
+        json_schema_extra=grouped("Optimisation"),
+    )
+    max_grad_norm: float = Field(
+        1.0,
+        gt=0,
+        title="Gradient clipping",
+        description="Largest norm of the gradient of one step.",
+        json_schema_extra=grouped("Optimisation"),
+    )
+    epochs: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        title="Epochs",
+        description="How often each round's groups are trained on.",
+        json_schema_extra=grouped("Batches"),
+    )
+    groups_per_step: int = Field(
+        8,
+        ge=1,
+        title="Groups per step",
+        description="Questions whose completions make up one optimizer step.",
+        json_schema_extra=grouped("Batches"),
+    )
+    max_steps: int = Field(
+        0,
+        ge=0,
+        title="Most steps",
+        description="Stop after so many optimizer steps; 0 sets no limit.",
+        json_schema_extra=grouped("Batches"),
+    )
+    tokens_per_batch: int = Field(
+        16_384,
+        ge=1,
+        title="Tokens per forward",
+        description="A step is split into forwards of about this many tokens; the gradient is the "
+        "same, only the memory differs.",
+        json_schema_extra=grouped("Batches"),
+    )
+    max_prompt_tokens: int = Field(
+        1024,
+        ge=1,
+        title="Longest prompt",
+        description="Questions with a longer prompt are left out and counted.",
+        json_schema_extra=grouped("Lengths"),
+    )
+    max_completion_tokens: int = Field(
+        512,
+        ge=1,
+        title="Longest completion",
+        description="Stored completions that are longer are left out and counted; drawn ones are "
+        "stopped there.",
+        json_schema_extra=grouped("Lengths"),
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        title="Precision",
+        description="bf16 computes in half the width over full-precision weights; for GPUs.",
+        json_schema_extra=grouped("Hardware"),
+    )
+    checkpoint_every: int = Field(
+        100,
+        ge=1,
+        title="Checkpoint every",
+        description="Optimizer steps between checkpoints; the last step always makes one.",
+        json_schema_extra=grouped("Checkpoints and probes"),
+    )
+    keep_checkpoints: int = Field(
+        3,
+        ge=1,
+        title="Checkpoints kept",
+        description="Older ones are removed.",
+        json_schema_extra=grouped("Checkpoints and probes"),
+    )
+    probe_every: int = Field(
+        0,
+        ge=0,
+        title="Probe every",
+        description="Optimizer steps between short greedy evaluations; 0 makes none.",
+        json_schema_extra=grouped("Checkpoints and probes"),
+    )
+    probe_questions: int = Field(
+        16,
+        ge=1,
+        title="Questions per probe",
+        description="How many questions a probe answers.",
+        json_schema_extra=grouped("Checkpoints and probes"),
+    )
+
+
+class OnlineConfig(MethodConfig):
+    """Settings of methods that draw from the policy in rounds."""
+
+    rounds: int = Field(
+        3,
+        ge=1,
+        le=100_000,
+        title="Rounds",
+        description="Draw, score, train; so many times.",
+        json_schema_extra=grouped("Rounds"),
+    )
+    questions_per_round: int = Field(
+        0,
+        ge=0,
+        title="Questions per round",
+        description="Chosen anew each round; 0 takes all of the dataset.",
+        json_schema_extra=grouped("Rounds"),
+    )
+    group_size: int = Field(
+        8,
+        ge=2,
+        le=256,
+        title="Group size",
+        description="Completions drawn for each question.",
+        json_schema_extra=grouped("Rounds"),
+    )
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        le=5,
+        title="Temperature",
+        description="Completions are drawn, and their log-probabilities trained, at this value.",
+        json_schema_extra=grouped("Rounds"),
+    )
+    rows_per_batch: int = Field(
+        256,
+        ge=1,
+        title="Rows at a time",
+        description="How many completions are decoded together.",
+        json_schema_extra=grouped("Hardware"),
+    )
+    rewards: dict[str, float] = Field(
+        default_factory=lambda: {"answer_correct": 1.0},
+        title="Rewards",
+        description="Reward functions and their weights.",
+        json_schema_extra=grouped("Rewards"),
+    )
+
+
+def group_facts(groups: Sequence[Group], live: Sequence[Group]) -> dict[str, float]:
+    """What every method logs of a step: rewards, lengths, and how many groups taught nothing."""
+    facts: dict[str, float] = {"groups": len(groups), "groups_skipped": len(groups) - len(live)}
+    rows = [(group, n) for group in groups for n in group.compared()]
+    if not rows:
+        return facts
+    facts |= reward_facts([group.rewards[n] for group, n in rows])
+    lengths = [len(group.completions[n]) for group, n in rows]
+    return {
+        **facts,
+        "completion_tokens": sum(lengths) / len(rows),
+        "truncated_share": sum(group.truncated[n] for group, n in rows) / len(rows),
+    }
+
+
+def reward_facts(rewards: Sequence[float]) -> dict[str, float]:
+    """Mean and standard deviation of the rewards there are; nothing if there are none."""
+    known = [reward for reward in rewards if isfinite(reward)]
+    if not known:
+        return {}
+    mean = fsum(known) / len(known)
+    variance = fsum((reward - mean) ** 2 for reward in known) / len(known)
+    return {"reward_mean": mean, "reward_std": variance**0.5}
+
+
+def fits(
+    prompt: Sequence[int], completion: Sequence[int], config: MethodConfig, skipped: Skipped
+) -> bool:
+    """Whether both lengths are within the settings; what is not is counted by its reason."""
+    if len(prompt) > config.max_prompt_tokens:
+        skipped["prompt longer than max_prompt_tokens"] += 1
+        return False
+    if len(completion) > config.max_completion_tokens:
+        skipped["completion longer than max_completion_tokens"] += 1
+        return False
+    return True
+
+
+def usable(completions: Iterable[Completion], skipped: Skipped) -> list[Completion]:
+    """Completions that have an answer and that nobody rejected."""
+    kept = []
+    for completion in completions:
+        if completion.accepted is False:
+            skipped["rejected by a reviewer"] += 1
+        elif not completion.answer.strip():
+            skipped["without an answer"] += 1
+        else:
+            kept.append(completion)
+    return kept
+
+
+def by_id(question: Question) -> dict[str, Completion]:
+    """The completions of a question by their id."""
+    return {completion.id: completion for completion in question.completions}
+
+
+def metric(value: Any) -> Any:
+    """A value for the log: out of the graph."""
+    return value.detach()
