@@ -1,0 +1,288 @@
+"""Reading the record for a recipe, a chunk of questions at a time.
+
+Every rationale of the project is looked at, and ends either in a row of the version or with one
+reason in words why it is left out. The cheap facts are read for all; texts, scores and reviews
+only for those that are still in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+
+from curation.models import Decision, Job, Place, Project, Question, Rationale, Review, Score, Split
+from training.models import Run
+from training.overlap import WORDS, windows, windows_of
+from training.recipe import Recipe
+from training.selection import selection
+from training.selection.record import Asked, Candidate
+
+CHUNK = 500  # questions read together
+
+OVERLAPS = f"Its question shares {WORDS} words in a row with a test question"
+
+
+@dataclass(slots=True)
+class Group:
+    """One row of a version: a question, or one thought for it, with the rationales kept."""
+
+    question: Asked
+    kept: list[Candidate]
+    thought: Candidate | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.question.id}-{self.thought.id}" if self.thought else str(self.question.id)
+
+
+@dataclass(slots=True)
+class Examined:
+    """What became of one question: its rows, and why its other rationales are left out."""
+
+    question: Asked
+    groups: list[Group] = field(default_factory=list)
+    left_out: list[tuple[int, str]] = field(default_factory=list)
+    rankings: dict[str, dict[int, int]] = field(default_factory=dict)  # judge -> rationale -> rank
+    overlaps: bool = False
+
+
+def examine(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
+    """Every question of the project in the order of its id, in chunks."""
+    batches = batches_of(project, recipe)
+    tested = tested_windows(project)
+    for questions in question_chunks(project):
+        chunk = [Examined(Asked(**row)) for row in questions]
+        for entry in chunk:
+            entry.overlaps = _overlaps(entry.question, tested)
+        candidates = _first_sieve(chunk, recipe, batches)
+        _learn(candidates)
+        _hear_reviews(candidates, recipe)
+        places = _places(candidates, recipe)
+        for entry in chunk:
+            entry.rankings = places.get(entry.question.id, {})
+            _second_sieve(entry, recipe)
+        yield chunk
+
+
+def question_chunks(project: Project) -> Iterator[list[dict[str, Any]]]:
+    """The project's questions by id, a chunk at a time."""
+    columns = ("id", "text", "reference_answer", "answer_kind", "split")
+    last = 0
+    while True:
+        later = Question.objects.filter(project=project, pk__gt=last).order_by("pk")
+        rows = list(later.values(*columns)[:CHUNK])
+        if not rows:
+            return
+        yield rows
+        last = rows[-1]["id"]
+
+
+def batches_of(project: Project, recipe: Recipe) -> set[UUID] | None:
+    """The batches that the recipe asks for; None where it asks for none in particular.
+
+    Raises ValueError for a run or an import that the project does not have.
+    """
+    if not recipe.runs and not recipe.imports:
+        return None
+    runs = dict(Run.objects.filter(project=project, pk__in=recipe.runs).values_list("pk", "batch"))
+    jobs = dict(
+        Job.objects.filter(project=project, pk__in=recipe.imports).values_list("pk", "batch")
+    )
+    missing = [f"run {pk}" for pk in recipe.runs if pk not in runs]
+    missing += [f"import {pk}" for pk in recipe.imports if pk not in jobs]
+    if missing:
+        raise ValueError(f"This project has no {', '.join(missing)}.")
+    return {*runs.values(), *jobs.values()}
+
+
+def tested_windows(project: Project) -> set[int]:
+    """What the test questions of the project say, for the overlap."""
+    questions = Question.objects.filter(project=project, split=Split.TEST)
+    texts = questions.values_list("text", flat=True)
+    return windows_of(texts.iterator(chunk_size=2000))
+
+
+def _overlaps(question: Asked, tested: set[int]) -> bool:
+    return question.split != Split.TEST and not tested.isdisjoint(windows(question.text))
+
+
+def _first_sieve(
+    chunk: list[Examined], recipe: Recipe, batches: set[UUID] | None
+) -> dict[int, Candidate]:
+    """The candidates by id, without their texts; the others get their reason."""
+    by_question = {entry.question.id: entry for entry in chunk}
+    columns = ("id", "question_id", "role", "author_model_id", "author_user_id")
+    columns += ("content_hash", "conditioned_on_id", "revises_id", "batch")
+    found = Rationale.objects.filter(question__in=list(by_question)).order_by("pk")
+    rows = list(found.values(*columns))
+    corrected = {row["revises_id"] for row in rows if row["revises_id"]}
+    candidates = {}
+    for row in rows:
+        entry = by_question[row["question_id"]]
+        reason = _unfit(row, entry, recipe, batches, corrected)
+        if reason:
+            entry.left_out.append((row["id"], reason))
+            continue
+        candidate = Candidate(
+            row["id"],
+            row["role"],
+            author_of(row),
+            conditioned_on=row["conditioned_on_id"],
+            content_hash=row["content_hash"],
+        )
+        entry.question.candidates.append(candidate)
+        candidates[candidate.id] = candidate
+    return candidates
+
+
+def author_of(row: dict[str, Any]) -> str:
+    """A pseudonym: "model-7" or "person-3"."""
+    if row["author_model_id"]:
+        return f"model-{row['author_model_id']}"
+    return f"person-{row['author_user_id']}"
+
+
+def _unfit(
+    row: dict[str, Any],
+    entry: Examined,
+    recipe: Recipe,
+    batches: set[UUID] | None,
+    corrected: set[int],
+) -> str | None:
+    if entry.question.split not in recipe.splits:
+        return f"Its question is in the {entry.question.split} split"
+    if recipe.drop_overlap and entry.overlaps:
+        return OVERLAPS
+    if row["role"] not in recipe.roles:
+        return f"Written by a {row['role']}"
+    if recipe.authors and author_of(row) not in recipe.authors:
+        return "Its author is not among the chosen ones"
+    if batches is not None and row["batch"] not in batches:
+        return "Not written by the chosen runs or imports"
+    if recipe.drop_corrected and row["id"] in corrected:
+        return "A correction replaces it"
+    return None
+
+
+def _learn(candidates: dict[int, Candidate]) -> None:
+    """Fill in the texts and the scores: the last of each scorer, and the last by each model."""
+    ids = list(candidates)
+    texts = Rationale.objects.filter(pk__in=ids).values_list("pk", "thought", "answer")
+    for pk, thought, answer in texts:
+        candidates[pk].thought, candidates[pk].answer = thought, answer
+    scores = Score.objects.filter(rationale__in=ids).order_by("pk")
+    for pk, scorer, model, value in scores.values_list(
+        "rationale_id", "scorer", "model_id", "value"
+    ):
+        known = candidates[pk].scores
+        known[scorer] = value
+        if model:
+            known[f"{scorer}@model-{model}"] = value
+
+
+def _hear_reviews(candidates: dict[int, Candidate], recipe: Recipe) -> None:
+    live = Review.objects.live().filter(rationale__in=list(candidates))
+    for pk, reviewer, decision in live.values_list("rationale_id", "reviewer_id", "decision"):
+        if not recipe.heeds(f"person-{reviewer}"):
+            continue
+        if decision == Decision.ACCEPT:
+            candidates[pk].accepts += 1
+        else:
+            candidates[pk].rejects += 1
+
+
+def _places(
+    candidates: dict[int, Candidate], recipe: Recipe
+) -> dict[int, dict[str, dict[int, int]]]:
+    """question -> judge -> rationale -> rank, of the live rankings that count."""
+    found: dict[int, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    live = Place.objects.filter(rationale__in=list(candidates), ranking__superseded_at=None)
+    columns = ("ranking__judge_user_id", "ranking__judge_model_id", "rationale_id", "rank")
+    for question, person, model, pk, rank in live.values_list(F("ranking__question_id"), *columns):
+        judge = f"person-{person}" if person else f"model-{model}"
+        if recipe.hears(judge):
+            found[question][judge][pk] = rank
+    return found
+
+
+def _second_sieve(entry: Examined, recipe: Recipe) -> None:
+    """The selection, then duplicates, then how many a group may and must have."""
+    question = entry.question
+    if question.split not in recipe.splits or (recipe.drop_overlap and entry.overlaps):
+        return
+    verdicts = selection(recipe.selection).select(question, recipe.chosen())
+    kept = []
+    for candidate, reason in zip(question.candidates, verdicts, strict=True):
+        if reason:
+            entry.left_out.append((candidate.id, reason))
+        else:
+            kept.append(candidate)
+    if recipe.drop_duplicates:
+        kept = _distinct(kept, entry)
+    for thought, members in _groups(kept, recipe):
+        members = _at_most(members, entry, recipe)
+        if len(members) < recipe.min_rationales:
+            reason = f"Fewer than {recipe.min_rationales} rationales are left in its group"
+            entry.left_out += [(candidate.id, reason) for candidate in members]
+        else:
+            entry.groups.append(Group(question, members, thought))
+
+
+def _distinct(kept: list[Candidate], entry: Examined) -> list[Candidate]:
+    """One of each wording: the one that most people and judges have judged, else the oldest."""
+
+    def judged(candidate: Candidate) -> int:
+        ranked = sum(candidate.id in ranks for ranks in entry.rankings.values())
+        return ranked + candidate.accepts + candidate.rejects
+
+    best: dict[tuple[int | None, str], Candidate] = {}
+    for candidate in sorted(kept, key=lambda one: (-judged(one), one.id)):
+        wording = (candidate.conditioned_on, candidate.content_hash)
+        first = best.setdefault(wording, candidate)
+        if first is not candidate:
+            entry.left_out.append((candidate.id, "Another one says the same word for word"))
+    return sorted(best.values(), key=lambda one: one.id)
+
+
+def _groups(
+    kept: list[Candidate], recipe: Recipe
+) -> Iterator[tuple[Candidate | None, list[Candidate]]]:
+    """The question's own group first, then, where asked for, one for each thought given."""
+    if not recipe.conditioned:
+        yield None, kept
+        return
+    own = [candidate for candidate in kept if candidate.conditioned_on is None]
+    yield None, own
+    given = sorted(
+        (candidate for candidate in kept if candidate.conditioned_on is not None),
+        key=lambda one: (one.conditioned_on or 0, one.id),
+    )
+    for pk, members in groupby(given, key=lambda one: one.conditioned_on or 0):
+        yield Candidate(pk, "teacher", ""), list(members)
+
+
+def _at_most(members: list[Candidate], entry: Examined, recipe: Recipe) -> list[Candidate]:
+    """At most `max_rationales`, by a draw that new rationales do not reshuffle."""
+    if not recipe.max_rationales or len(members) <= recipe.max_rationales:
+        return members
+    drawn = sorted(members, key=lambda one: sha256(f"{recipe.seed}:{one.id}".encode()).digest())
+    reason = f"Its group has {recipe.max_rationales} others already"
+    entry.left_out += [(candidate.id, reason) for candidate in drawn[recipe.max_rationales :]]
+    return sorted(drawn[: recipe.max_rationales], key=lambda one: one.id)
+
+
+def fill_thoughts(groups: Iterable[Group]) -> None:
+    """Read the thoughts that groups of answers were drawn after."""
+    wanted = {group.thought.id: group.thought for group in groups if group.thought}
+    texts = Rationale.objects.filter(pk__in=list(wanted)).values_list("pk", "thought", "role")
+    given = {pk: (thought, role) for pk, thought, role in texts}
+    for group in groups:
+        if group.thought:
+            group.thought.thought, group.thought.role = given[group.thought.id]
