@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from curation.models import LanguageModel, Project, Question, Rationale
+from curation.models import LanguageModel, Project, Question, Queue, Rationale
 
 
 def make_model(project: Project, name: str = "teacher", **fields: Any) -> LanguageModel:
@@ -23,3 +23,23 @@ def make_rationale(question: Question, thought: str = "8 + 3 = 11", **fields: An
     if "author_user" not in fields:
         fields.setdefault("author_model", make_model(question.project))
     return Rationale.objects.create(question=question, thought=thought, **fields)
+
+
+def make_group(project: Project, texts: int = 4, text: str = "What is 8 + 3?") -> Question:
+    """A question with so many rationales, each by a model of its own; the first is right."""
+    question = make_question(project, text)
+    for n in range(texts):
+        model = make_model(project, f"model-{n}")
+        answer = "11" if n == 0 else str(11 + n)
+        make_rationale(question, f"8 + 3 is {answer}", answer=answer, author_model=model)
+    return question
+
+
+def make_queue(project: Project, **fields: Any) -> Queue:
+    """A queue over all that matches, filled."""
+    from curation.queues import fill
+
+    fields.setdefault("name", "First look")
+    queue = Queue.objects.create(project=project, **fields)
+    fill(queue)
+    return queue

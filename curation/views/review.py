@@ -1,0 +1,267 @@
+"""The place annotators sit in: one group of rationales after another.
+
+`review` hands out the next item; every item also has a page of its own, where its person can
+come back to it. With htmx each POST answers with the next item, without it with a redirect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Prefetch
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from curation import judging, leases
+from curation.access import get_project_for
+from curation.forms.judgement import Judgement
+from curation.judging import Result, Verdict
+from curation.models import (
+    Asked,
+    Assignment,
+    AssignmentStatus,
+    Project,
+    Queue,
+    Ranking,
+    Rationale,
+    Review,
+)
+from curation.progress import standing
+from curation.queues import Filter, latest_score
+from curation.requests import Request
+
+SKIP_REASONS = [
+    "I cannot tell which is better",
+    "The question is unclear",
+    "The reference answer looks wrong",
+    "None of these is usable",
+]
+AFTER = {
+    Result.SUBMITTED: (messages.SUCCESS, "Submitted. Here is the next one."),
+    Result.CHANGED: (messages.SUCCESS, "Your changed judgement replaces the earlier one."),
+    Result.ALREADY: (messages.INFO, "That one was submitted already. Here is the next one."),
+    Result.DIFFERS: (
+        messages.WARNING,
+        "That one was submitted already, from another window. What you sent now says something "
+        "else; it is kept as a draft. Open it under “My last twenty” to compare and submit it.",
+    ),
+    Result.EXTRA: (
+        messages.WARNING,
+        "Your hold on that one had run out and somebody else judged it meanwhile. Yours is kept "
+        "beside theirs, as one judgement more than was asked for.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One rationale as the page shows it."""
+
+    number: int
+    rationale: Rationale
+    correct: bool | None
+    place: int | str
+    verdict: Verdict | None
+
+
+def review(request: Request, slug: str, pk: int) -> HttpResponse:
+    project = get_project_for(request.user, slug, "curation.annotate")
+    queue = get_object_or_404(project.queues, pk=pk)
+    return _next(request, project, queue)
+
+
+def review_item(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
+    """One's own item, held, submitted or given back: GET shows it, POST submits it."""
+    project, held = _own(request, slug, pk, assignment_pk)
+    if request.method != "POST":
+        leases.renew(held)
+        held.refresh_from_db(fields=["status", "leased_until"])
+        return _show(request, project, held, _so_far(held))
+    judgement = Judgement.of(request.POST, held.shown_order)
+    try:
+        result = _submit(held, judgement)
+    except ValidationError as error:
+        return _show(request, project, held, judgement, error.messages)
+    messages.add_message(request, *AFTER[result])
+    return _onward(request, project, held.queue)
+
+
+@require_POST
+def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
+    project, held = _own(request, slug, pk, assignment_pk)
+    reason = request.POST.get("other", "").strip() or request.POST.get("reason", "")
+    if not reason:
+        refusal = ["Say why you skip it: choose a reason, or write one."]
+        return _show(request, project, held, _so_far(held), refusal)
+    if leases.skip(held, reason):
+        messages.info(request, f"Skipped: {reason}. It is offered to others.")
+    return _onward(request, project, held.queue)
+
+
+@require_POST
+def review_draft(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
+    """Keep what is said so far and prolong the hold. The page asks for it after every change."""
+    _, held = _own(request, slug, pk, assignment_pk)
+    judgement = Judgement.of(request.POST, held.shown_order)
+    if judgement.seen != judging.edition(held):
+        return JsonResponse({"state": "submitted"})
+    kept = Assignment.objects.filter(
+        pk=held.pk, status=held.status, finished_at=held.finished_at
+    ).update(draft=judgement.draft())
+    return JsonResponse({"state": "kept" if kept and leases.renew(held) else "lost"})
+
+
+def review_mine(request: Request, slug: str, pk: int) -> HttpResponse:
+    """The last twenty that this person finished, each to be opened again."""
+    project = get_project_for(request.user, slug, "curation.annotate")
+    queue = get_object_or_404(project.queues, pk=pk)
+    done = queue.assignments.filter(user=request.user).exclude(finished_at=None)
+    done = done.select_related("question").prefetch_related(
+        Prefetch("rankings", Ranking.objects.live().prefetch_related("places")),
+        Prefetch("reviews", Review.objects.live()),
+    )
+    context = {
+        "project": project,
+        "section": "review",
+        "queue": queue,
+        "rows": [_row(held) for held in done.order_by("-finished_at")[:20]],
+    }
+    return render(request, "curation/review_mine.html", context)
+
+
+@require_POST
+def review_layout(request: Request, slug: str) -> HttpResponse:
+    """Remember whether this person likes the cards side by side or one below the other."""
+    project = get_project_for(request.user, slug, "curation.annotate")
+    layout = "stack" if request.POST.get("layout") == "stack" else "columns"
+    request.user.preferences |= {"review_layout": layout}
+    request.user.save(update_fields=["preferences"])
+    back = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    return redirect(back if safe else reverse("queues", args=[project.slug]))
+
+
+def _own(request: Request, slug: str, pk: int, assignment_pk: int) -> tuple[Project, Assignment]:
+    """The project, and the person's own assignment in it; other people's do not exist."""
+    project = get_project_for(request.user, slug, "curation.annotate")
+    mine = Assignment.objects.select_related("question", "queue__project", "item")
+    return project, get_object_or_404(
+        mine, pk=assignment_pk, queue=pk, queue__project=project, user=request.user
+    )
+
+
+def _submit(held: Assignment, judgement: Judgement) -> Result:
+    judgement.check()
+    return judging.submit(
+        held,
+        judgement.ranks,
+        judgement.verdicts,
+        as_shown=judgement.as_shown,
+        seconds=judgement.seconds,
+        seen=judgement.seen,
+    )
+
+
+def _onward(request: Request, project: Project, queue: Queue) -> HttpResponse:
+    """The next item: swapped in for htmx, by a redirect otherwise."""
+    url = reverse("review", args=[project.slug, queue.pk])
+    if not request.htmx:
+        return redirect(url)
+    response = _next(request, project, queue)
+    response["HX-Replace-Url"] = url
+    return response
+
+
+def _next(request: Request, project: Project, queue: Queue) -> HttpResponse:
+    held = leases.claim(queue, request.user)
+    if held is not None:
+        return _show(request, project, held, _so_far(held))
+    context = {"project": project, "section": "review", "queue": queue}
+    context |= {"standing": standing(queue, request.user)}
+    return _render(request, context)
+
+
+def _so_far(held: Assignment) -> Judgement:
+    """The draft; without one, what was submitted."""
+    if held.draft:
+        return Judgement.from_draft(held.draft)
+    return Judgement(*judging.said(held))
+
+
+def _show(
+    request: Request,
+    project: Project,
+    held: Assignment,
+    judgement: Judgement,
+    refused: Iterable[str] = (),
+) -> HttpResponse:
+    """The group at hand. A refusal answers 422 and keeps all that was typed."""
+    queue = held.queue
+    mine = queue.assignments.filter(user=request.user, status=AssignmentStatus.SUBMITTED)
+    context: dict[str, Any] = {
+        "project": project,
+        "section": "review",
+        "queue": queue,
+        "held": held,
+        "question": held.question,
+        "cards": _cards(held, judgement),
+        "judgement": judgement,
+        "edition": judging.edition(held),
+        "refused": list(refused),
+        "hints": Filter.of(queue.filter).hints,
+        "asks_rank": Asked.RANK in queue.asked,
+        "asks_accept": Asked.ACCEPT in queue.asked,
+        "reasons": judging.REASONS,
+        "skip_reasons": SKIP_REASONS,
+        "layout": request.user.preferences.get("review_layout", "columns"),
+        "mine": mine.count(),
+    }
+    return _render(request, context, status=422 if context["refused"] else 200)
+
+
+def _render(request: Request, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    template = "curation/review.html#work" if request.htmx else "curation/review.html"
+    return render(request, template, context, status=status)
+
+
+def _cards(held: Assignment, judgement: Judgement) -> list[Card]:
+    """The rationales in the order this person was shown them first."""
+    shown = Rationale.objects.filter(pk__in=held.shown_order)
+    shown = shown.select_related("author_model", "author_user").defer(
+        "prompt_sent", "token_ids", "token_logprobs"
+    )
+    found = shown.annotate(correct=latest_score("answer_correct")).in_bulk()
+    return [
+        Card(
+            number,
+            found[pk],
+            None if found[pk].correct is None else found[pk].correct == 1,  # type: ignore[attr-defined]
+            judgement.ranks.get(pk, ""),
+            judgement.verdicts.get(pk),
+        )
+        for number, pk in enumerate(held.shown_order, 1)
+        if pk in found
+    ]
+
+
+def _row(held: Assignment) -> dict[str, Any]:
+    """One line of "my last twenty": the order in the card numbers of that page, as "3 > 1 = 4"."""
+    number = {pk: n for n, pk in enumerate(held.shown_order, 1)}
+    order, last = "", 0
+    for place in [place for ranking in held.rankings.all() for place in ranking.places.all()]:
+        sign = "" if not order else " = " if place.rank == last else " > "
+        order, last = f"{order}{sign}{number.get(place.rationale_id, '?')}", place.rank
+    decisions = [review.decision for review in held.reviews.all()]
+    return {
+        "held": held,
+        "order": order,
+        "accepted": decisions.count("accept"),
+        "rejected": decisions.count("reject"),
+    }
