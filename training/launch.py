@@ -1,0 +1,175 @@
+"""Launching a run: check everything a person asked for, store it resolved, tell a worker.
+
+What cannot be right is refused here, before anything waits in a queue. The stored row is the
+truth: if the broker is away, the reaper tells a worker later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import current_app
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from kombu.exceptions import OperationalError
+from pydantic import BaseModel
+from pydantic import ValidationError as BadConfig
+
+from curation.models import DatasetVersion, LanguageModel, Project, Question, User
+from training.models import HostClass, Run, RunKind, RunStatus
+from training.plans import config_class
+
+log = structlog.get_logger()
+
+
+def launch(
+    project: Project,
+    kind: str,
+    *,
+    method: str = "",
+    config: dict[str, Any] | None = None,
+    dataset: DatasetVersion | None = None,
+    student: LanguageModel | None = None,
+    seed: int = 0,
+    host_class: str = "",
+    by: User | None = None,
+    parent: Run | None = None,
+    name: str = "",
+    enqueue: bool = True,
+) -> Run:
+    """Store a run and, after commit, tell a worker.
+
+    Raises Django's `ValidationError` by field: the names of the config, or `kind`, `method`,
+    `dataset`, `student`, `seed`, `host_class`. With `enqueue=False` the caller supervises it.
+    """
+    refuse_bad_frame(project, kind, method, dataset, student, seed, host_class)
+    resolved = resolve(kind, method, config or {})
+    run = Run.objects.create(
+        project=project,
+        kind=kind,
+        method=method if kind == RunKind.TRAIN else "",
+        config=resolved.model_dump(mode="json"),
+        dataset=dataset,
+        student=student,
+        seed=seed,
+        host_class=host_class or usual_host(kind, student),
+        launched_by=by,
+        parent=parent,
+        name=name,
+    )
+    if enqueue:
+        tell_a_worker(run)
+    return run
+
+
+def resolve(kind: str, method: str, config: dict[str, Any]) -> BaseModel:
+    """The config with every default filled in. Raises `ValidationError` by field."""
+    try:
+        return config_class(kind, method)(**config)
+    except KeyError as error:
+        raise ValidationError({"method": str(error.args[0])}) from error
+    except BadConfig as error:
+        raise ValidationError(faults(error)) from error
+
+
+def faults(error: BadConfig) -> dict[str, list[str]]:
+    """Each field's faults in words."""
+    found: dict[str, list[str]] = {}
+    for fault in error.errors():
+        field = str(fault["loc"][0]) if fault["loc"] else "config"
+        unknown = fault["type"] == "extra_forbidden"
+        words = "There is no such setting here." if unknown else f"{fault['msg']}."
+        found.setdefault(field, []).append(words)
+    return found
+
+
+def refuse_bad_frame(
+    project: Project,
+    kind: str,
+    method: str,
+    dataset: DatasetVersion | None,
+    student: LanguageModel | None,
+    seed: int,
+    host_class: str,
+) -> None:
+    """What stands around the config. Raises `ValidationError` by field."""
+    if kind not in RunKind.values:
+        known = ", ".join(RunKind.values)
+        raise ValidationError({"kind": f"There is no kind {kind!r}; there are {known}."})
+    if host_class and host_class not in HostClass.values:
+        raise ValidationError({"host_class": "The host is cpu or gpu."})
+    if seed < 0:
+        raise ValidationError({"seed": "The seed is zero or more."})
+    refuse_bad_method(kind, method)
+    refuse_bad_dataset(project, kind, dataset)
+    refuse_bad_student(project, kind, student)
+
+
+def refuse_bad_method(kind: str, method: str) -> None:
+    if kind == RunKind.TRAIN and not method:
+        raise ValidationError({"method": "Choose the method to train with."})
+    if kind != RunKind.TRAIN and method:
+        raise ValidationError({"method": f"A {kind} run has no method."})
+
+
+def refuse_bad_dataset(project: Project, kind: str, dataset: DatasetVersion | None) -> None:
+    if kind == RunKind.TRAIN and dataset is None:
+        raise ValidationError({"dataset": "Choose the dataset version to train on."})
+    if kind == RunKind.SCORE and dataset is not None:
+        raise ValidationError({"dataset": "A score run takes the project's rationales."})
+    if dataset is not None and dataset.project_id != project.pk:
+        raise ValidationError({"dataset": "That dataset version belongs to another project."})
+    if dataset is None and not Question.objects.filter(project=project).exists():
+        raise ValidationError({"dataset": "The project has no questions yet; import some first."})
+
+
+def refuse_bad_student(project: Project, kind: str, student: LanguageModel | None) -> None:
+    if kind == RunKind.SCORE:
+        return
+    if student is None:
+        raise ValidationError({"student": "Choose the model."})
+    if student.project_id != project.pk:
+        raise ValidationError({"student": "That model belongs to another project."})
+    if not student.can_generate:
+        raise ValidationError({"student": f"{student} is imported text; there is nothing to run."})
+    if kind != RunKind.GENERATE and not student.can_train:
+        verb = "trained" if kind == RunKind.TRAIN else "evaluated"
+        raise ValidationError(
+            {"student": f"{student} is an endpoint; only a local model can be {verb}."}
+        )
+
+
+def usual_host(kind: str, student: LanguageModel | None) -> str:
+    """Scoring, and waiting for an endpoint, need no GPU."""
+    light = kind == RunKind.SCORE or (student is not None and not student.can_train)
+    return HostClass.CPU if light else HostClass.GPU
+
+
+def tell_a_worker(run: Run) -> None:
+    """Send the run's id to its queue once the row is committed."""
+    transaction.on_commit(lambda: send(run.pk, run.host_class))
+
+
+def send(run_pk: int, host_class: str) -> bool:
+    """Put the run's id into the queue; False if the broker is away (the reaper tries again)."""
+    try:
+        current_app.send_task(
+            "training.tasks.supervise", args=[run_pk], queue=host_class, retry=False
+        )
+    except OperationalError as error:
+        log.warning("broker_away", run=run_pk, error=str(error))
+        return False
+    return True
+
+
+def request_cancel(run: Run) -> bool:
+    """Ask a run to end: at once if it waits, through its supervisor if it runs."""
+    from django.utils import timezone
+
+    now = timezone.now()
+    waiting = Run.objects.filter(pk=run.pk, status=RunStatus.QUEUED).update(
+        status=RunStatus.CANCELLED, cancel_requested_at=now, finished_at=now
+    )
+    running = Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING, cancel_requested_at=None)
+    return waiting == 1 or running.update(cancel_requested_at=now) == 1

@@ -1,0 +1,111 @@
+"""What each kind of run may be told: the engine's own plan, and which questions it is about.
+
+The names are the same in the form, on the command line, in `Run.config` and in `run.json`.
+Importable without torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.decoding.evaluation import EvaluationPlan
+from training.decoding.sampling import SamplingPlan, grouped
+from training.methods import method as find_method
+
+AnySplit = Literal["train", "validation", "test", "all"]
+
+
+class Scope(BaseModel):
+    """Which of the project's questions a run is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    split: AnySplit = Field(
+        "train",
+        title="Split",
+        description="Only questions of this split.",
+        json_schema_extra=grouped("Questions"),
+    )
+    source: str = Field(
+        "",
+        title="Source",
+        description="Only questions imported under this name; empty takes every source.",
+        json_schema_extra=grouped("Questions"),
+    )
+    limit: int = Field(
+        0,
+        ge=0,
+        title="Most questions",
+        description="A fixed random choice of so many questions, always the same; 0 takes all.",
+        json_schema_extra=grouped("Questions"),
+    )
+
+
+class GenerateConfig(Scope, SamplingPlan):
+    """Settings of a generate run: who is asked what, how often, how warm."""
+
+    role: Literal["teacher", "student"] = Field(
+        "teacher",
+        title="Written as",
+        description="Whether the texts count as a teacher's rationales or as student samples.",
+        json_schema_extra=grouped("Sampling"),
+    )
+    thoughts: Literal["teacher", "human"] = Field(
+        "teacher",
+        title="Thoughts by",
+        description="Whose thoughts an answer is drawn after.",
+        json_schema_extra=grouped("Answers given a thought"),
+    )
+    thoughts_per_question: int = Field(
+        0,
+        ge=0,
+        title="Thoughts per question",
+        description="The first so many thoughts of a question; 0 takes all.",
+        json_schema_extra=grouped("Answers given a thought"),
+    )
+
+
+class ScoreConfig(Scope):
+    """Settings of a score run. What is already scored by the present scorers is left alone."""
+
+    split: AnySplit = Field(
+        "all",
+        title="Split",
+        description="Only rationales of questions of this split.",
+        json_schema_extra=grouped("Questions"),
+    )
+
+
+class EvaluateConfig(Scope, EvaluationPlan):
+    """Settings of an evaluate run."""
+
+    split: AnySplit = Field(
+        "test",
+        title="Split",
+        description="Only questions of this split; the held-out one, unless you say otherwise.",
+        json_schema_extra=grouped("Questions"),
+    )
+
+
+ENGINE_PLAN: dict[str, type[BaseModel]] = {"generate": SamplingPlan, "evaluate": EvaluationPlan}
+CONFIGS: dict[str, type[BaseModel]] = {
+    "generate": GenerateConfig,
+    "score": ScoreConfig,
+    "evaluate": EvaluateConfig,
+}
+
+
+def config_class(kind: str, method: str = "") -> type[BaseModel]:
+    """The settings of a kind of run. Raises `KeyError` with the names there are."""
+    if kind == "train":
+        return find_method(method).Config
+    return CONFIGS[kind]
+
+
+def engine_config(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that the engine is told."""
+    if kind == "train":
+        return config
+    return {name: config[name] for name in ENGINE_PLAN[kind].model_fields}

@@ -1,0 +1,104 @@
+"""Automatic facts about stored rationales: is the answer right, which steps check, how long.
+
+Each fact is a `Score` row under its scorer and version; a second pass adds nothing. No torch, no
+engine: fifteen thousand rationales take seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.db.models import QuerySet
+
+from curation.models import Rationale, Score
+from training.decoding.record import Question as Record
+from training.layout import questions_of
+from training.models import Run
+from training.rewards import reward_functions
+
+PAGE = 1000
+VERSIONS = {"answer_correct": "1", "valid_steps": "1", "tokens": "1"}
+_WORD = re.compile(r"\d+|\w+|[^\w\s]")
+
+Fact = tuple[float | None, dict[str, Any]]
+
+
+def score(rationale_ids: Iterable[int], keep: Callable[[], None] | None = None) -> int:
+    """Score these rationales with every scorer. Returns how many were looked at."""
+    seen = 0
+    for page in pages(rationale_ids):
+        if keep:
+            keep()
+        found = Rationale.objects.filter(pk__in=page).select_related("question", "conditioned_on")
+        scores = [made for rationale in found for made in scores_of(rationale)]
+        Score.objects.bulk_create(scores, batch_size=2000, ignore_conflicts=True)
+        seen += len(page)
+    return seen
+
+
+def pages(ids: Iterable[int]) -> Iterator[list[int]]:
+    several = list(ids)
+    for start in range(0, len(several), PAGE):
+        yield several[start : start + PAGE]
+
+
+def scores_of(rationale: Rationale) -> list[Score]:
+    """One row per scorer, not saved."""
+    question = rationale.question
+    record = Record(
+        id=str(question.pk),
+        question=question.text,
+        reference_answer=question.reference_answer,
+        answer_kind=question.answer_kind,  # type: ignore[arg-type]
+    )
+    facts: dict[str, Fact] = {
+        "answer_correct": correctness(record, rationale),
+        "valid_steps": validity(record, rationale),
+        "tokens": length(rationale),
+    }
+    return [
+        Score(
+            rationale=rationale,
+            scorer=name,
+            scorer_version=VERSIONS[name],
+            value=value,
+            detail=detail,
+        )
+        for name, (value, detail) in facts.items()
+    ]
+
+
+def correctness(record: Record, rationale: Rationale) -> Fact:
+    """1 or 0, none where there is nothing to compare with; the detail says what was compared."""
+    value = reward_functions()["answer_correct"](record, rationale.thought, rationale.answer)
+    return value, {"extracted": rationale.answer, "reference": record.reference_answer}
+
+
+def validity(record: Record, rationale: Rationale) -> Fact:
+    """The share of steps that check, with each step's verdict; none for a bare answer."""
+    return reward_functions()["valid_steps"](record, rationale.thought, rationale.answer), {}
+
+
+def length(rationale: Rationale) -> Fact:
+    """The author's own token count, or words, figures and signs where nobody counted."""
+    if rationale.token_count:
+        return float(rationale.token_count), {"counted": "tokens"}
+    text = f"{rationale.thought} {rationale.answer}"
+    return float(len(_WORD.findall(text))), {"counted": "words"}
+
+
+def unscored(rationales: QuerySet[Rationale]) -> QuerySet[Rationale]:
+    """Those that lack one of the present scorers at its present version."""
+    complete = rationales
+    for name, version in VERSIONS.items():
+        done = Score.objects.filter(scorer=name, scorer_version=version)
+        complete = complete.filter(pk__in=done.values("rationale"))
+    return rationales.exclude(pk__in=complete.values("pk"))
+
+
+def score_scope(run: Run, keep: Callable[[], None]) -> int:
+    """A score run: every rationale in its scope that lacks a score."""
+    scope = Rationale.objects.filter(question__in=questions_of(run))
+    return score(unscored(scope).order_by("pk").values_list("pk", flat=True), keep)

@@ -1,0 +1,301 @@
+"""The life of one attempt at a run, from claim to end.
+
+Claim the row by compare-and-swap, lay out the run's folder, start the engine as a process group,
+then once a second read its files back, renew the lease and look for a wish to stop. How it ends:
+
+    exit 0                      done: checkpoints become models, an evaluation its rows
+    cancel asked                SIGTERM, grace, SIGKILL; cancelled, the checkpoint is kept
+    worker going down           the same, but queued again: another worker goes on
+    exit 75, or a signal        queued again while attempts remain
+    any other exit              failed, with the engine's last line
+    lease lost                  killed without a word: the run is somebody else's now
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from training import process, scoring, workers
+from training.evaluate_runs import store_evaluation
+from training.folders import RunFolder, open_folder
+from training.launch import tell_a_worker
+from training.layout import lay_out
+from training.models import Run, RunKind, RunStatus
+from training.readback import ReadBack, read_json, register_checkpoints
+
+log = structlog.get_logger()
+
+RESUMABLE = 75
+RENEW_EVERY = 5.0
+PUSH_EVERY = 30.0
+# The worker of `up` is given 30 s to end; the engine has to be quicker.
+GRACE_ON_CANCEL, GRACE_ON_SHUTDOWN = 60.0, 20.0
+GOING_DOWN = Event()  # set once when this process is asked to end
+
+
+class Interrupted(Exception):
+    """The attempt ends before the engine did; subclasses say why."""
+
+
+class LeaseLost(Interrupted):
+    pass
+
+
+class CancelAsked(Interrupted):
+    pass
+
+
+class GoingDown(Interrupted):
+    pass
+
+
+def supervise(
+    run_pk: int,
+    owner: str,
+    *,
+    command: Sequence[str] | None = None,
+    poll: float = 1.0,
+    enqueue: bool = True,
+) -> str:
+    """Take the run and see it through. Returns its status afterwards, "" if it was not free."""
+    run = Run.objects.select_related("project", "student", "dataset").get(pk=run_pk)
+    if not run.claim(owner):
+        return ""
+    log.info("run_claimed", run=run.pk, attempt=run.attempt, owner=owner)
+    workers.note_running(owner, run)
+    attempt = Attempt(run, command or process.engine_command(), poll, enqueue)
+    try:
+        attempt.see_through()
+    finally:
+        workers.note_running(owner, None)
+    run.refresh_from_db()
+    log.info("run_left", run=run.pk, status=run.status, error=run.error)
+    return run.status
+
+
+@dataclass
+class Attempt:
+    """One claimed attempt. `keep` is called often, from every place that may take long."""
+
+    run: Run
+    command: Sequence[str]
+    poll: float
+    enqueue: bool
+    renewed: float = field(default=0.0)
+    pushed: float = field(default_factory=time.monotonic)
+
+    def see_through(self) -> None:
+        try:
+            if self.run.kind == RunKind.SCORE:
+                self.score()
+            else:
+                self.engage()
+        except LeaseLost:
+            log.warning("lease_lost", run=self.run.pk)
+        except CancelAsked:
+            self.end(RunStatus.CANCELLED)
+        except GoingDown:
+            self.give_back()
+        except (OSError, ValueError) as error:
+            self.end(RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
+
+    def score(self) -> None:
+        """Score runs need no engine."""
+        done = scoring.score_scope(self.run, self.keep)
+        self.end(RunStatus.DONE, result={"scored": done})
+
+    def engage(self) -> None:
+        """Lay out the folder, run the engine in it, judge how it ended."""
+        folder = open_folder(self.run)
+        self.remember(folder)
+        folder.pull()
+        lay_out(self.run, folder.path, threads(), self.keep)
+        if (folder.path / "dataset.jsonl").stat().st_size == 0:
+            return self.end_without_questions()
+        key = self.run.student.api_key_variable if self.run.student else ""
+        engine = process.start(folder.path, self.command, process.environment(threads(), key))
+        reader = ReadBack(self.run, folder)
+        try:
+            code = self.watch(engine, reader, folder)
+        except Interrupted as why:
+            self.interrupt(engine, reader, folder, why)
+            raise
+        finally:
+            process.kill(engine)
+        reader.read()
+        self.judge(code, folder)
+
+    def remember(self, folder: RunFolder) -> None:
+        self.run.folder = folder.url
+        self.run.save(update_fields=["folder"])
+
+    def watch(self, engine: subprocess.Popen[bytes], reader: ReadBack, folder: RunFolder) -> int:
+        """Until the engine ends: read, keep, push. Its exit code."""
+        while (code := engine.poll()) is None:
+            reader.read()
+            self.keep()
+            if time.monotonic() - self.pushed > PUSH_EVERY:
+                folder.push()
+                self.pushed = time.monotonic()
+            time.sleep(self.poll)
+        return code
+
+    def interrupt(
+        self,
+        engine: subprocess.Popen[bytes],
+        reader: ReadBack,
+        folder: RunFolder,
+        why: Interrupted,
+    ) -> None:
+        """End the engine as the reason asks, and save what it left if the run is still ours."""
+        if isinstance(why, LeaseLost):
+            process.kill(engine)
+            return
+        grace = GRACE_ON_SHUTDOWN if isinstance(why, GoingDown) else GRACE_ON_CANCEL
+        self.stop_politely(engine, grace)
+        reader.read()
+        if isinstance(why, CancelAsked):
+            register_checkpoints(self.run, folder)
+        folder.push()
+
+    def stop_politely(self, engine: subprocess.Popen[bytes], grace: float) -> None:
+        """SIGTERM, the lease renewed while the engine saves, then SIGKILL for the group."""
+        process.signal_group(engine.pid, signal.SIGTERM)
+        end = time.monotonic() + grace
+        while engine.poll() is None and time.monotonic() < end:
+            self.run.renew()
+            time.sleep(min(self.poll, 0.2))
+        process.kill(engine)
+
+    def keep(self) -> None:
+        """Renew the lease from time to time and obey. Raises an `Interrupted`."""
+        if GOING_DOWN.is_set():
+            raise GoingDown
+        if time.monotonic() - self.renewed > RENEW_EVERY:
+            if not self.run.renew():
+                raise LeaseLost
+            self.renewed = time.monotonic()
+        if Run.objects.filter(pk=self.run.pk, cancel_requested_at__isnull=False).exists():
+            raise CancelAsked
+
+    def judge(self, code: int, folder: RunFolder) -> None:
+        """What the exit code means for the run."""
+        folder.push()
+        if code == 0:
+            self.finish_well(folder)
+        elif code == RESUMABLE or code < 0:
+            self.try_again(code)
+        else:
+            self.end(RunStatus.FAILED, error=self.last_words(folder, code))
+
+    def finish_well(self, folder: RunFolder) -> None:
+        """Register what the run made and end it, all or nothing."""
+        result = read_json(folder.path / "result.json")
+        with transaction.atomic():
+            register_checkpoints(self.run, folder)
+            if self.run.kind == RunKind.EVALUATE:
+                store_evaluation(self.run, folder, result)
+            self.end(RunStatus.DONE, result=result)
+
+    def end_without_questions(self) -> None:
+        """Every draw may be stored already, which is well; anything else asked for nothing."""
+        if self.run.kind == RunKind.GENERATE:
+            return self.end(RunStatus.DONE, result={"drawn": 0, "note": "Nothing left to draw."})
+        self.end(RunStatus.FAILED, error="No question of the project fits the chosen scope.")
+
+    def try_again(self, code: int) -> None:
+        """Queue the run again if attempts remain."""
+        if self.run.attempt >= self.run.max_attempts:
+            return self.end(RunStatus.FAILED, error=ended_by(code, self.run))
+        queue_again(self.run, self.enqueue)
+
+    def give_back(self) -> None:
+        """The worker goes down: the attempt does not count against the run."""
+        Run.objects.filter(pk=self.run.pk).update(max_attempts=F("max_attempts") + 1)
+        queue_again(self.run, self.enqueue)
+
+    def end(self, status: str, *, error: str = "", result: dict | None = None) -> None:
+        if not self.run.finish(status, error=error[:2000], result=result):
+            log.warning("lease_lost_at_the_end", run=self.run.pk)
+
+    def last_words(self, folder: RunFolder, code: int) -> str:
+        """The engine's own sentence: from result.json, else the last line of its log."""
+        said = read_json(folder.path / "result.json").get("error")
+        if said:
+            return str(said)
+        log_file = folder.path / "log.txt"
+        lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
+        spoken = [line.strip() for line in lines if line.strip()]
+        return spoken[-1] if spoken else f"The engine ended with code {code} and said nothing."
+
+
+def queue_again(run: Run, enqueue: bool) -> bool:
+    """Compare-and-swap from running to queued by whoever holds, or has lost, the lease."""
+    freed = Run.objects.filter(
+        pk=run.pk, status=RunStatus.RUNNING, attempt=run.attempt, lease_owner=run.lease_owner
+    ).update(status=RunStatus.QUEUED, lease_until=None)
+    if freed and enqueue:
+        tell_a_worker(run)
+    return freed == 1
+
+
+def ended_by(code: int, run: Run) -> str:
+    """Why the last attempt counts as the last."""
+    if code == RESUMABLE:
+        return f"The engine was stopped from outside {run.attempt} times. Clone the run to go on."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " Often that means that memory ran out." if name == "SIGKILL" else ""
+    return f"The engine was killed by {name} in attempt {run.attempt} of {run.max_attempts}.{hint}"
+
+
+def threads() -> int:
+    """Torch threads of the engine on this host: STILLROOM_THREADS, or every core but one."""
+    return int(os.environ.get("STILLROOM_THREADS") or max(1, (os.cpu_count() or 2) - 1))
+
+
+def reap() -> dict[str, int]:
+    """Mend what dead workers and lost messages left. Called every 15 s by beat."""
+    counts = {"resumed": 0, "failed": 0, "cancelled": 0, "told": 0}
+    for run in Run.objects.abandoned():
+        counts[reap_one(run)] += 1
+    counts["told"] = tell_of_the_forgotten()
+    return counts
+
+
+def reap_one(run: Run) -> str:
+    """An abandoned run: cancelled if that was asked, queued again, or failed for good."""
+    if run.cancel_requested_at:
+        run.finish(RunStatus.CANCELLED)
+        return "cancelled"
+    if run.attempt < run.max_attempts:
+        queue_again(run, enqueue=True)
+        return "resumed"
+    words = f"Its worker vanished {run.attempt} times; look at the host {run.lease_owner}."
+    run.finish(RunStatus.FAILED, error=words)
+    return "failed"
+
+
+def tell_of_the_forgotten() -> int:
+    """Queued for a minute while their queue is empty: the message was lost, so send another."""
+    old = timezone.now() - timedelta(seconds=60)
+    waiting = Run.objects.filter(status=RunStatus.QUEUED, created_at__lt=old)
+    lengths = workers.queue_lengths() if waiting.exists() else {}
+    told = [run for run in waiting.order_by("id") if lengths.get(run.host_class) == 0]
+    for run in told:
+        tell_a_worker(run)
+    return len(told)

@@ -1,0 +1,32 @@
+"""The background work of training's side. A message carries an id; the row is the truth."""
+
+from __future__ import annotations
+
+from celery import Task, shared_task
+
+from curation.models import Job
+from training import supervise as supervision
+from training import workers
+from training.exporting import perform
+
+
+@shared_task(bind=True, name="training.tasks.supervise")
+def supervise(self: Task, run_pk: int) -> str:
+    """See a run through, unless somebody else has it or it is over."""
+    queue = (self.request.delivery_info or {}).get("routing_key") or "cpu"
+    owner = workers.owner_of(workers.worker_name(queue), self.request.id or "")
+    return supervision.supervise(run_pk, owner)
+
+
+@shared_task(name="training.tasks.reap")
+def reap() -> dict[str, int]:
+    """Mend what dead workers and lost messages left."""
+    return supervision.reap()
+
+
+@shared_task(name="training.tasks.run_export", queue="cpu")
+def run_export(job_id: int) -> None:
+    """Do an export job, unless somebody else has it or it is over."""
+    job = Job.objects.get(pk=job_id)
+    if job.claim():
+        perform(job)
