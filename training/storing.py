@@ -13,10 +13,15 @@ PIECE = 1 << 20
 
 def put(path: Path, url: str) -> None:
     """Copy a local file to a URL; its folder is made where the store has folders."""
+    makedirs(url)
+    with path.open("rb") as source, fsspec.open(url, "wb") as sink:
+        shutil.copyfileobj(source, sink, PIECE)
+
+
+def makedirs(url: str) -> None:
+    """Make the folder that a file is to lie in."""
     store, target = fsspec.core.url_to_fs(url)
     store.makedirs(store._parent(target), exist_ok=True)
-    with path.open("rb") as source, store.open(target, "wb") as sink:
-        shutil.copyfileobj(source, sink, PIECE)
 
 
 def read_lines(url: str) -> Iterator[bytes]:

@@ -1,0 +1,16 @@
+"""Names for the keys of a recipe: "model-7" and "person-3", and the words for all of a kind."""
+
+from __future__ import annotations
+
+from curation.models import LanguageModel, Project, User
+
+
+def names_in(project: Project, people: bool = True) -> dict[str, str]:
+    """Key to name; `people=False` leaves people under their pseudonyms, for what goes outside."""
+    names = {"people": "all people", "models": "all judge models"}
+    models = LanguageModel.objects.filter(project=project)
+    names |= {f"model-{model.pk}": str(model) for model in models}
+    if people:
+        members = User.objects.filter(memberships__project=project)
+        names |= {f"person-{user.pk}": str(user) for user in members}
+    return names
