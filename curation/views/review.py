@@ -99,7 +99,8 @@ def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> Htt
     reason = request.POST.get("other", "").strip() or request.POST.get("reason", "")
     if not reason:
         refusal = ["Say why you skip it: choose a reason, or write one."]
-        return _show(request, project, held, _so_far(held), refusal)
+        typed = Judgement.of(request.POST, held.shown_order)
+        return _show(request, project, held, typed, refusal)
     if leases.skip(held, reason):
         messages.info(request, f"Skipped: {reason}. It is offered to others.")
     return _onward(request, project, held.queue)
