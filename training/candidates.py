@@ -118,8 +118,8 @@ def _first_sieve(
 ) -> dict[int, Candidate]:
     """The candidates by id, without their texts; the others get their reason."""
     by_question = {entry.question.id: entry for entry in chunk}
-    columns = ("id", "question_id", "role", "author_model_id", "author_user_id")
-    columns += ("content_hash", "conditioned_on_id", "revises_id", "batch")
+    columns = ["id", "question_id", "role", "author_model_id", "author_user_id"]
+    columns += ["content_hash", "conditioned_on_id", "revises_id", "batch"]
     found = Rationale.objects.filter(question__in=list(by_question)).order_by("pk")
     rows = list(found.values(*columns))
     corrected = {row["revises_id"] for row in rows if row["revises_id"]}

@@ -61,13 +61,13 @@ class Recipe(BaseModel):
         default_factory=dict, title="Settings", description="Of the selection."
     )
     splits: Annotated[list[Split], Listed] = Field(
-        default_factory=lambda: ["train"],
+        ["train"],
         min_length=1,
         title="Splits",
         description="Each stays a part of its own. Test questions are held out unless asked for.",
     )
     roles: Annotated[list[Role], Listed] = Field(
-        default_factory=lambda: ["teacher", "student", "human"],
+        ["teacher", "student", "human"],
         min_length=1,
         title="Written by",
     )

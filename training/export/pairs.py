@@ -27,7 +27,7 @@ class PairOptions(Options):
     """Which pairs to make."""
 
     pairs_from: list[Source] = Field(
-        default_factory=lambda: ["rankings"],
+        ["rankings"],
         min_length=1,
         title="Pairs from",
         description="rankings: of people and judges. reviews: accepted beside rejected. "

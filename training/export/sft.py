@@ -36,7 +36,7 @@ class Config(Options):
     """Whose rationales are imitated."""
 
     roles: list[Literal["teacher", "human", "student"]] = Field(
-        default_factory=lambda: ["teacher", "human"],
+        ["teacher", "human"],
         min_length=1,
         title="Written by",
         description="Whose rationales are to be imitated.",
