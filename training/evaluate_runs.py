@@ -1,7 +1,7 @@
-"""What an evaluate run brought home, as rows; and several models side by side.
+"""What an evaluate run brought home, as rows.
 
 Models compare only on the same questions, so every evaluation carries the hash of its question
-ids, and the table warns where they differ.
+ids.
 """
 
 from __future__ import annotations

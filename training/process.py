@@ -19,11 +19,26 @@ from pathlib import Path
 
 from django.conf import settings
 
-PASSED = set(
-    "PATH HOME USER LANG TZ TMPDIR VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH EMBEDDING_MODEL "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy SSL_CERT_FILE "
-    "REQUESTS_CA_BUNDLE".split()
-)
+PASSED = {
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "EMBEDDING_MODEL",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+}
 PASSED_FAMILIES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "HF_", "TRANSFORMERS_", "AWS_")
 PID_FILE = "engine.pid"
 

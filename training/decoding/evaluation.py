@@ -1,0 +1,45 @@
+"""The plan of an `evaluate` job. Importable without torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.decoding.sampling import grouped
+
+
+class EvaluationPlan(BaseModel):
+    """One greedy answer a question, and sampled ones for diversity."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples_per_question: int = Field(
+        4,
+        ge=0,
+        le=256,
+        title="Samples per question",
+        description="Sampled beside the greedy answer; 0 samples none.",
+        json_schema_extra=grouped("Sampling"),
+    )
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        le=5,
+        title="Temperature",
+        description="Of the sampled answers.",
+        json_schema_extra=grouped("Sampling"),
+    )
+    max_new_tokens: int = Field(
+        512,
+        ge=1,
+        le=131_072,
+        title="Longest completion",
+        description="In tokens.",
+        json_schema_extra=grouped("Sampling"),
+    )
+    rows_per_batch: int = Field(
+        256,
+        ge=1,
+        title="Rows at a time",
+        description="How many completions are decoded together.",
+        json_schema_extra=grouped("Hardware"),
+    )
