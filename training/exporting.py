@@ -17,6 +17,7 @@ from typing import Any
 
 import fsspec
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
@@ -144,6 +145,13 @@ def ask_for_export(
         total=version.counts.get("rows"),
         created_by=by,
     )
+
+
+def exports_of(version: DatasetVersion) -> QuerySet[Job]:
+    """The latest exports of a version, whoever asked."""
+    asked = Job.objects.filter(kind=JobKind.EXPORT, project=version.project)
+    asked = asked.filter(params__version=version.number)
+    return asked.select_related("created_by")[:10]
 
 
 def perform(job: Job) -> None:

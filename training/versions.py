@@ -10,10 +10,11 @@ import json
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -286,6 +287,16 @@ def left_out_file(version: DatasetVersion) -> str:
     return version.file.removesuffix(DATASET) + LEFT_OUT
 
 
-def rows_of(version: DatasetVersion) -> Iterator[dict[str, Any]]:
+def rows_of(version: DatasetVersion) -> Generator[dict[str, Any]]:
     """The rows of a version's file, one at a time."""
-    return (json.loads(line) for line in read_lines(version.file))
+    for line in read_lines(version.file):
+        yield json.loads(line)
+
+
+def sample(version: DatasetVersion, size: int = 5) -> tuple[list[dict[str, Any]], str]:
+    """The first rows of a version's file to look at, and a sentence if the file is not there."""
+    try:
+        with closing(rows_of(version)) as rows:
+            return list(islice(rows, size)), ""
+    except OSError as error:
+        return [], f"The file of this version cannot be read from the artifact store: {error}"
