@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from django.conf import settings
 
+from curation.artifacts import artifact_uri, project_path
 from training.models import Run
 
 Stamp = tuple[int, int]  # size, time of change
@@ -68,7 +68,7 @@ def stamp(path: Path) -> Stamp:
 
 def open_folder(run: Run) -> RunFolder:
     """The run's folder, made if need be."""
-    url = run.folder or plain(f"{settings.ARTIFACTS_URL.rstrip('/')}/runs/{run.pk}")
+    url = run.folder or plain(artifact_uri(project_path(run.project, "runs", str(run.pk))))
     path = Path(url) if "://" not in url else work_root() / f"run-{run.pk}"
     path.mkdir(parents=True, exist_ok=True)
     return RunFolder(path, url)

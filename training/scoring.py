@@ -53,11 +53,8 @@ def scores_of(rationale: Rationale) -> list[Score]:
         reference_answer=question.reference_answer,
         answer_kind=question.answer_kind,  # type: ignore[arg-type]
     )
-    facts: dict[str, Fact] = {
-        "answer_correct": correctness(record, rationale),
-        "valid_steps": validity(record, rationale),
-        "tokens": length(rationale),
-    }
+    facts = {name: fact(name, record, rationale) for name in checked_by_reward()}
+    facts["tokens"] = length(rationale)
     return [
         Score(
             rationale=rationale,
@@ -70,15 +67,17 @@ def scores_of(rationale: Rationale) -> list[Score]:
     ]
 
 
-def correctness(record: Record, rationale: Rationale) -> Fact:
-    """1 or 0, none where there is nothing to compare with; the detail says what was compared."""
-    value = reward_functions()["answer_correct"](record, rationale.thought, rationale.answer)
-    return value, {"extracted": rationale.answer, "reference": record.reference_answer}
+def checked_by_reward() -> list[str]:
+    """The scorers that are reward functions too, so that curves and pages show one thing."""
+    return [name for name in VERSIONS if name in reward_functions()]
 
 
-def validity(record: Record, rationale: Rationale) -> Fact:
-    """The share of steps that check, with each step's verdict; none for a bare answer."""
-    return reward_functions()["valid_steps"](record, rationale.thought, rationale.answer), {}
+def fact(name: str, record: Record, rationale: Rationale) -> Fact:
+    """A reward function's value; none where it cannot say. A bare answer has no steps."""
+    detail = {"extracted": rationale.answer} if name == "answer_correct" else {}
+    if name == "valid_steps" and not rationale.thought:
+        return None, detail
+    return reward_functions()[name](record, rationale.thought, rationale.answer), detail
 
 
 def length(rationale: Rationale) -> Fact:
@@ -92,7 +91,8 @@ def length(rationale: Rationale) -> Fact:
 def unscored(rationales: QuerySet[Rationale]) -> QuerySet[Rationale]:
     """Those that lack one of the present scorers at its present version."""
     complete = rationales
-    for name, version in VERSIONS.items():
+    for name in [*checked_by_reward(), "tokens"]:
+        version = VERSIONS[name]
         done = Score.objects.filter(scorer=name, scorer_version=version)
         complete = complete.filter(pk__in=done.values("rationale"))
     return rationales.exclude(pk__in=complete.values("pk"))

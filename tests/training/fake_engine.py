@@ -33,6 +33,9 @@ def main() -> int:
         (folder / "child.pid").write_text(str(child.pid))
     if not options.deaf:
         signal.signal(signal.SIGTERM, lambda *_: STOP.append(1))
+    job = json.loads(options.run.read_text())
+    if job["kind"] != "train":
+        return {"generate": generate, "evaluate": evaluate}[job["kind"]](job, folder)
     saved = last_saved(folder)
     for step in range(saved + 1, options.steps + 1):
         take(folder, step, options)
@@ -67,6 +70,69 @@ def take(folder: Path, step: int, options: argparse.Namespace) -> None:
     write(folder / "progress.json", {"done": step, "total": options.steps, "unit": "steps"})
     if step % options.save_every == 0:
         save(folder, step)
+
+
+def generate(job: dict, folder: Path) -> int:
+    """Every draw of the plan that is not in samples.jsonl yet, all of them saying the same."""
+    plan = job["config"]
+    file = folder / "samples.jsonl"
+    there = len(file.read_text().splitlines()) if file.exists() else 0
+    rows = [
+        drawn(question, thought, temperature, index, job)
+        for question in questions(folder)
+        for thought in (question["completions"] or [None])
+        for temperature in plan["temperatures"]
+        for index in range(plan["samples_per_temperature"])
+    ]
+    with (folder / "samples.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows[there:])
+    write(folder / "result.json", {"kind": "generate", "drawn": len(rows)})
+    return 0
+
+
+def drawn(question: dict, thought: dict | None, temperature: float, index: int, job: dict) -> dict:
+    answer = question["reference_answer"]
+    own = f"I think\x00 at {temperature}"
+    return {
+        "question": question["id"],
+        "index": index,
+        "seed": job["seed"] * 1000 + index,
+        "conditioned_on": thought and thought["id"],
+        "sampling": {"temperature": temperature, "top_p": 1.0, "max_new_tokens": 512},
+        "prompt": question["question"] + "\n" + (thought["thought"] if thought else ""),
+        "text": f"{own}\n#### {answer}",
+        "thought": thought["thought"] if thought else own,
+        "answer": answer,
+        "token_ids": [5, 6, 7],
+        "logprobs": [-0.5, -0.25, -0.25],
+        "finish_reason": "stop",
+    }
+
+
+def evaluate(job: dict, folder: Path) -> int:
+    """One greedy answer and one sample a question; every other one is right."""
+    asked = questions(folder)
+    with (folder / "items.jsonl").open("w") as file:
+        for number, question in enumerate(asked):
+            for index in (0, 1):
+                row = {
+                    "question": question["id"],
+                    "index": index,
+                    "thought": "8 + 1 = 9",
+                    "answer": "9",
+                    "correct": (number + index) % 2 == 0,
+                    "valid_steps": 1.0,
+                    "token_count": 7,
+                    "finish_reason": "stop",
+                }
+                file.write(json.dumps(row) + "\n")
+    summary = {"accuracy": 0.5, "accuracy_low": 0.1, "accuracy_high": 0.9}
+    write(folder / "result.json", {"kind": "evaluate", "summary": summary})
+    return 0
+
+
+def questions(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "dataset.jsonl").read_text().splitlines()]
 
 
 def save(folder: Path, step: int) -> None:

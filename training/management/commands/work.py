@@ -40,6 +40,7 @@ class Command(BaseCommand):
         clock = ["--beat", "--scheduler", "celery.beat:Scheduler"] if beat else []
         app.worker_main(
             [
+                "--quiet",
                 "worker",
                 *("--queues", queue),
                 *("--hostname", f"{name.replace(':', '-')}@%h"),
@@ -58,6 +59,7 @@ def listen(heartbeat: workers.Heartbeat) -> None:
 
     def ready(**kwargs: Any) -> None:
         heartbeat.start()
+        print(f"{heartbeat.worker} takes runs of the queue {heartbeat.host_class}.", flush=True)
 
     def going_down(**kwargs: Any) -> None:
         supervise.GOING_DOWN.set()
