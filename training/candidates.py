@@ -228,6 +228,8 @@ def _second_sieve(entry: Examined, recipe: Recipe) -> None:
         kept = _distinct(kept, entry)
     for thought, members in _groups(kept, recipe):
         members = _at_most(members, entry, recipe)
+        if not recipe.conditioned:
+            members = _with_their_thoughts(members, entry)
         if len(members) < recipe.min_rationales:
             reason = f"Fewer than {recipe.min_rationales} rationales are left in its group"
             entry.left_out += [(candidate.id, reason) for candidate in members]
@@ -276,6 +278,14 @@ def _at_most(members: list[Candidate], entry: Examined, recipe: Recipe) -> list[
     reason = f"Its group has {recipe.max_rationales} others already"
     entry.left_out += [(candidate.id, reason) for candidate in drawn[recipe.max_rationales :]]
     return sorted(drawn[: recipe.max_rationales], key=lambda one: one.id)
+
+
+def _with_their_thoughts(members: list[Candidate], entry: Examined) -> list[Candidate]:
+    """Without answers whose thought is not beside them: nobody could tell what they answer."""
+    ids = {one.id for one in members}
+    orphans = [one for one in members if one.conditioned_on and one.conditioned_on not in ids]
+    entry.left_out += [(one.id, "The thought it answers is not in its group") for one in orphans]
+    return [one for one in members if one not in orphans]
 
 
 def fill_thoughts(groups: Iterable[Group]) -> None:

@@ -50,7 +50,7 @@ def choices_of(kind: type | UnionType | Any) -> list[tuple[str, str]]:
 
 def bounds(info: FieldInfo) -> dict[str, Any]:
     """The least and the greatest value."""
-    found = {}
+    found: dict[str, Any] = {}
     for rule in info.metadata:
         if isinstance(rule, annotated_types.Ge):
             found["min_value"] = rule.ge

@@ -77,12 +77,13 @@ class Recipe(BaseModel):
     rankings: Judges = Field(
         default_factory=lambda: [PEOPLE, MODELS],
         title="Whose rankings",
-        description="They travel with the version for the method to use.",
+        description="They travel with the version for the method to use. "
+        "Untick “all” to take only some.",
     )
     reviews: Reviewers = Field(
         default_factory=lambda: [PEOPLE],
         title="Whose reviews",
-        description="They decide what counts as accepted.",
+        description="They decide what counts as accepted. Untick “all” to take only some.",
     )
     runs: Annotated[list[int], Listed] = Field(
         default_factory=list, title="Runs", description="Only what these runs wrote."

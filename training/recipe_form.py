@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -41,8 +42,8 @@ class RecipeForm(forms.Form):
     runs = forms.MultipleChoiceField(required=False, label="Only from these runs")
     imports = forms.MultipleChoiceField(required=False, label="Only from these imports")
 
-    def __init__(self, *args: Any, project: Project, initial: Recipe, **kwargs: Any) -> None:
-        super().__init__(*args, initial=_initial(initial), **kwargs)
+    def __init__(self, data: Any = None, *, project: Project, recipe: Recipe) -> None:
+        super().__init__(data, initial=_initial(recipe))
         self.fields["selection"].choices = [(n, m.TITLE) for n, m in selections().items()]  # type: ignore[attr-defined]
         for name in (*PLAIN, *DROPS):
             self.fields[name] = field_for(name, Recipe.model_fields[name])
@@ -110,12 +111,11 @@ def choices_in(project: Project) -> dict[str, Choices]:
     models = {model.pk: str(model) for model in LanguageModel.objects.filter(project=project)}
     ours = {"question__project": project}
     writers = Rationale.objects.filter(**ours).order_by()
-    wrote = writers.values_list("author_model", "author_user").distinct()
     ranked = Ranking.objects.live().filter(**ours).order_by()
-    judged = ranked.values_list("judge_model", "judge_user").distinct()
     reviewed = Review.objects.live().filter(rationale__question__project=project).order_by()
-    reviewers = set(reviewed.values_list("reviewer", flat=True).distinct())
-    wrote, judged = set(wrote), set(judged)
+    wrote = {*writers.values_list("author_model", "author_user").distinct()}
+    judged = {*ranked.values_list("judge_model", "judge_user").distinct()}
+    reviewers = {*reviewed.values_list("reviewer", flat=True).distinct()}
     found = {user for _, user in wrote | judged if user} | reviewers
     people = {user.pk: str(user) for user in User.objects.filter(pk__in=found)}
     reviewing = [(f"person-{pk}", people[pk]) for pk in reviewers]
@@ -133,7 +133,7 @@ def choices_in(project: Project) -> dict[str, Choices]:
 
 
 def _authors(
-    pairs: set[tuple[int | None, int | None]], models: dict[int, str], people: dict[int, str]
+    pairs: Collection[tuple[int | None, int | None]], models: dict[int, str], people: dict[int, str]
 ) -> Choices:
     named = [
         (f"model-{model}", models[model]) if model else (f"person-{user}", people[user or 0])
@@ -158,10 +158,10 @@ class ExportForm(forms.Form):
     """The options of one format; `options` holds those that differ from its defaults."""
 
     options: dict[str, Any]
-    files = forms.ChoiceField(
+    data_files = forms.ChoiceField(
         choices=[("jsonl", "JSONL"), ("parquet", "Parquet")],
         initial="jsonl",
-        label="Files",
+        label="Data files",
         help_text="JSONL can be read by eye; parquet is smaller and typed.",
     )
 

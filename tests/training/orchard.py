@@ -36,7 +36,7 @@ def make_orchard(project: Project, people: list[User]) -> None:
         for answered_from, seed in ((answer, 2), ("99", 3)):
             make_rationale(
                 question,
-                good.thought,
+                "",
                 answer=answered_from,
                 role="student",
                 author_model=student,

@@ -17,6 +17,8 @@ from tests.training.orchard import make_version
 from training.decoding.prompts import split_completion, user_text
 from training.export import export_format, formats
 from training.exporting import ask_for_export, export_version, perform
+from training.recipe import Recipe
+from training.versions import freeze
 
 FORMATS = ["dpo", "grpo", "kto", "llamafactory", "openai", "rankings", "sft"]
 
@@ -37,6 +39,7 @@ def exported(version, tmp_path):
         export.folder = folder
         return [] if parquet else [json.loads(line) for line in path.open()]
 
+    export.folder_for = lambda name: tmp_path / name
     return export
 
 
@@ -125,6 +128,26 @@ def test_answers_to_a_given_thought_are_never_paired_with_whole_rationales(expor
     for pair in meta(exported.folder):
         assert pair["chosen"] != pair["rejected"]
     assert len(meta(exported.folder)) == 17
+
+
+def test_a_group_of_answers_asks_with_the_thought(exported, version):
+    from curation.models import Rationale, Score
+
+    for one in Rationale.objects.exclude(conditioned_on=None):
+        right = float(one.answer != "99")
+        Score.objects.create(
+            rationale=one, scorer="answer_correct", scorer_version="1", value=right
+        )
+    for conditioned in (False, True):
+        again = freeze(version.project, Recipe(conditioned=conditioned), None)
+        folder = exported.folder_for(f"apart-{conditioned}")
+        export_version(again, "dpo", {"pairs_from": ["correct"]}, folder)
+        rows = [json.loads(line) for line in (folder / "data" / "train.jsonl").open()]
+        given = [row for row in rows if "Thought:" in row["prompt"][0]["content"]]
+        assert len(given) == 6
+        assert "8 + 0 = 8" in given[0]["prompt"][0]["content"]
+        assert given[0]["chosen"][0]["content"] == "#### 8"
+        assert given[0]["rejected"][0]["content"] == "#### 99"
 
 
 def test_rankings_keep_ties_and_gaps(exported, annotator, second_annotator):

@@ -62,7 +62,7 @@ def test_a_viewer_sees_but_makes_nothing(client, version, viewer):
     assert "Export as" not in shown
     assert client.get(page("version-new")).status_code == 403
     assert client.post(page("version-new"), RECIPE).status_code == 403
-    assert client.post(page("export-new", 1, "sft"), {"files": "jsonl"}).status_code == 403
+    assert client.post(page("export-new", 1, "sft"), {"data_files": "jsonl"}).status_code == 403
     assert DatasetVersion.objects.count() == 1
     assert not Job.objects.exists()
 
@@ -163,7 +163,7 @@ def test_an_export_is_queued_with_what_was_chosen(
     client.force_login(researcher)
     assert client.get(page("export-new", 1, "dpo")).status_code == 200
     with django_capture_on_commit_callbacks() as callbacks:
-        given = {"files": "parquet", "instruction": "on", "think": "lines", "margin": "0.5"}
+        given = {"data_files": "parquet", "instruction": "on", "think": "lines", "margin": "0.5"}
         given |= {"pairs_from": ["rankings", "reviews"], "pairs": "all"}
         answer = client.post(page("export-new", 1, "dpo"), given | {"reading": "plackett_luce"})
     assert answer.url == version.get_absolute_url() + "#exports"

@@ -244,7 +244,7 @@ def test_answers_to_a_given_thought_form_groups_of_their_own(project):
     for seed, answer in enumerate(["11", "12"]):
         make_rationale(
             question,
-            "Add three to eight.",
+            "",
             answer=answer,
             role="student",
             author_model=student,
@@ -259,6 +259,17 @@ def test_answers_to_a_given_thought_form_groups_of_their_own(project):
     assert given["thought"] == "Add three to eight."
     assert [one["answer"] for one in given["completions"]] == ["11", "12"]
     assert {one["conditioned_on"] for one in given["completions"]} == {str(thought.pk)}
+
+
+def test_an_answer_whose_thought_is_left_out_goes_too(project):
+    question = make_question(project)
+    thought = make_rationale(question)
+    fields = {"role": "student", "author_model": make_model(project, "student")}
+    make_rationale(question, "", conditioned_on=thought, **fields)
+    make_rationale(question, "of its own", **fields)
+    counts = preview(project, Recipe(roles=["student"]))
+    assert counts["left_out"]["The thought it answers is not in its group"] == 1
+    assert preview(project, Recipe(roles=["student"], conditioned=True))["rows"] == 2
 
 
 def test_at_most_so_many_are_drawn_by_the_seed(project):

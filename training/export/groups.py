@@ -84,7 +84,7 @@ def groups_of(line: Line) -> Iterator[Group]:
     written = {one.id: one.thought for one in own}
     for source, found in groupby(given, key=lambda one: one.conditioned_on or ""):
         members = list(found)
-        thought = line.thought or written.get(source) or members[0].thought
+        thought = line.thought or written[source]
         name = line.id if line.thought else f"{line.id}-{source}"
         yield Group(name, line, thought, members, _among(line, members))
 

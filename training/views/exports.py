@@ -26,7 +26,7 @@ def export_new(request: Request, slug: str, number: int, name: str) -> HttpRespo
         raise Http404(f"There is no format {name}.")
     form = ExportForm(request.POST or None, format=name)
     if form.is_valid():
-        parquet = form.cleaned_data["files"] == "parquet"
+        parquet = form.cleaned_data["data_files"] == "parquet"
         with transaction.atomic():
             job = ask_for_export(version, name, form.options, parquet, request.user)
             run_export.delay_on_commit(job.pk)

@@ -58,7 +58,7 @@ def version_page(request: Request, slug: str, number: int) -> HttpResponse:
 def version_new(request: Request, slug: str) -> HttpResponse:
     """The form; `preview` in the POST only counts what would be chosen."""
     project = get_project_for(request.user, slug, "curation.research")
-    form = RecipeForm(request.POST or None, project=project, initial=_starting(request, project))
+    form = RecipeForm(request.POST or None, project=project, recipe=_starting(request, project))
     context = {"project": project, "section": "versions", "form": form}
     if form.is_bound and "preview" in request.POST:
         context |= counted(project, form)
@@ -76,7 +76,7 @@ def version_new(request: Request, slug: str) -> HttpResponse:
 def version_preview(request: Request, slug: str) -> HttpResponse:
     """What the fields as they stand would choose."""
     project = get_project_for(request.user, slug, "curation.research")
-    form = RecipeForm(request.POST, project=project, initial=Recipe())
+    form = RecipeForm(request.POST, project=project, recipe=Recipe())
     context = {"project": project, "form": form} | counted(project, form)
     return render(request, "training/version_form.html#preview", context)
 
