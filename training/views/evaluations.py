@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from curation.access import get_project_for
+from curation.requests import Request
 from training.comparison import comparable, latest_evaluations, side_by_side
 from training.models import Evaluation, EvaluationItem
 
@@ -17,7 +18,7 @@ SHOWING = {
 }
 
 
-def evaluation_list(request: HttpRequest, slug: str) -> HttpResponse:
+def evaluation_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
     chosen = [int(pk) for pk in request.GET.getlist("e") if pk.isdigit()]
     shown = latest_evaluations(project, chosen)
@@ -34,7 +35,7 @@ def evaluation_list(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "training/evaluation_list.html", context)
 
 
-def evaluation_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def evaluation_page(request: Request, slug: str, pk: int) -> HttpResponse:
     """The questions of one evaluation with the greedy answer and the samples."""
     project = get_project_for(request.user, slug)
     found = Evaluation.objects.filter(run__project=project).select_related("model", "run")

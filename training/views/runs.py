@@ -6,12 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from curation.access import get_project_for
 from curation.models import Project
+from curation.requests import Request
 from training.curves import curves, metric_names
 from training.folders import read_end
 from training.forms import KindForm, LaunchForm, resolved_rows, shown_config, warnings_about
@@ -24,7 +25,7 @@ from training.telling import standing
 PARTS = {"status", "log", "samples"}
 
 
-def run_list(request: HttpRequest, slug: str) -> HttpResponse:
+def run_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
     runs = project.runs.select_related("student", "launched_by", "dataset")
     kind, status = request.GET.get("kind", ""), request.GET.get("status", "")
@@ -33,23 +34,25 @@ def run_list(request: HttpRequest, slug: str) -> HttpResponse:
     if status in RunStatus.values:
         runs = runs.filter(status=status)
     page = Paginator(runs, 50).get_page(request.GET.get("page"))
-    for run in page.object_list:
-        run.project, run.standing = project, standing(run)
+    rows = [(run, standing(run)) for run in page.object_list]
+    for run, _ in rows:
+        run.project = project
     context = {
         "project": project,
         "section": "runs",
         "page": page,
+        "rows": rows,
         "kinds": RunKind.choices,
         "statuses": RunStatus.choices,
         "kind": kind,
         "status": status,
-        "live": any(not run.is_over for run in page.object_list),
+        "live": any(not run.is_over for run, _ in rows),
     }
     part = "#rows" if request.htmx else ""
     return render(request, f"training/run_list.html{part}", context)
 
 
-def run_new(request: HttpRequest, slug: str) -> HttpResponse:
+def run_new(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug, "curation.research")
     source = cloned(project, request.GET.get("from"))
     kinds = KindForm(first_choice(request, source))
@@ -83,14 +86,14 @@ def cloned(project: Project, pk: str | None) -> Run | None:
     return project.runs.filter(pk=pk).first()
 
 
-def first_choice(request: HttpRequest, source: Run | None) -> dict[str, str]:
+def first_choice(request: Request, source: Run | None) -> dict[str, str]:
     given = request.POST if request.method == "POST" else request.GET
     if source is not None and "kind" not in given:
         return {"kind": source.kind, "method": source.method}
     return {"kind": given.get("kind", RunKind.TRAIN), "method": given.get("method", "")}
 
 
-def first_values(request: HttpRequest, source: Run | None, kind: str) -> dict[str, Any]:
+def first_values(request: Request, source: Run | None, kind: str) -> dict[str, Any]:
     """What the form shows at first: the address may name any field, a clone names all."""
     values: dict[str, Any] = {}
     if source is not None and source.kind == kind:
@@ -100,7 +103,7 @@ def first_values(request: HttpRequest, source: Run | None, kind: str) -> dict[st
     return values | {name: value for name, value in request.GET.items() if value}
 
 
-def run_page(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def run_page(request: Request, slug: str, pk: int) -> HttpResponse:
     project = get_project_for(request.user, slug)
     run = run_of(project, pk)
     part = request.GET.get("part") if request.htmx else None
@@ -145,7 +148,7 @@ def part_context(run: Run, part: str | None) -> dict[str, Any]:
     return context
 
 
-def run_metrics(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
+def run_metrics(request: Request, slug: str, pk: int) -> JsonResponse:
     """The points later than `?after=step`, of the metrics in `?names=a,b` or all."""
     project = get_project_for(request.user, slug)
     run = run_of(project, pk)
@@ -156,7 +159,7 @@ def run_metrics(request: HttpRequest, slug: str, pk: int) -> JsonResponse:
 
 
 @require_POST
-def run_cancel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+def run_cancel(request: Request, slug: str, pk: int) -> HttpResponse:
     project = get_project_for(request.user, slug, "curation.research")
     run = run_of(project, pk)
     if not request_cancel(run):

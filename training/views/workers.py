@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 
 from curation.access import get_project_for
+from curation.requests import Request
 from training.models import HostClass, Run, RunStatus, Worker
 from training.workers import queue_lengths
 
 
-def worker_list(request: HttpRequest, slug: str) -> HttpResponse:
+def worker_list(request: Request, slug: str) -> HttpResponse:
     """Workers serve every project; a run of another project is not named here."""
     project = get_project_for(request.user, slug)
     workers = list(Worker.objects.select_related("running"))
