@@ -313,8 +313,9 @@
 
   document.addEventListener("change", (event) => {
     if (!event.target.matches("[name=as_shown]")) return;
-    if (event.target.checked) confirm();
-    else undo();
+    if (event.target.checked) return confirm();
+    write([]);
+    commit("The order is not confirmed; nothing is placed.");
   });
 
   document.addEventListener("focusin", (event) => {

@@ -23,8 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One browser a file: Playwright's event loop would stand in the way of other tests."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
     path = path or shutil.which("google-chrome")
     with sync_playwright() as playwright:

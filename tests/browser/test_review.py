@@ -90,6 +90,31 @@ def test_ties_undo_and_moves(reviewing):
     assert values(reviewing) == ["1", "4", "1", "3"]
 
 
+def test_what_is_typed_into_a_field_is_no_key(reviewing):
+    press(reviewing, "1 r")
+    note = reviewing.locator("#card-1 textarea")
+    note.click()
+    reviewing.keyboard.type("A 2 c u?")
+    assert note.input_value() == "A 2 c u?"
+    assert values(reviewing) == ["1", "", "", ""]
+    reviewing.locator("#card-3 input[type=number]").click()
+    reviewing.keyboard.type("1")
+    assert values(reviewing) == ["1", "", "1", ""]
+    saved(reviewing)
+    reviewing.reload()
+    assert note.input_value() == "A 2 c u?"
+    assert values(reviewing) == ["1", "", "1", ""]
+
+
+def test_a_confirmed_order_can_be_unsaid(reviewing):
+    reviewing.get_by_label("Right as shown").check()
+    assert values(reviewing) == ["1", "2", "3", "4"]
+    reviewing.get_by_label("Right as shown").uncheck()
+    assert values(reviewing) == ["", "", "", ""]
+    press(reviewing, "c Alt+ArrowDown 1 ArrowDown")
+    expect(reviewing.get_by_label("Right as shown")).not_to_be_checked()
+
+
 def test_silence_is_refused(reviewing):
     press(reviewing, "Enter")
     expect(reviewing.get_by_role("alert")).to_contain_text("Nothing is said about this group yet")

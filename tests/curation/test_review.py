@@ -153,6 +153,16 @@ def test_pages_ask_a_constant_number_of_questions(
             client.get(url)
 
 
+def test_counts_above_a_thousand_stay_readable_for_machines(client, viewer, project, queue):
+    Queue.objects.update(submitted=1200, items_total=3400)
+    client.force_login(viewer)
+    for url in (reverse("queues", args=[project.slug]), queue.get_absolute_url()):
+        page = client.get(url).content.decode()
+        assert 'value="1200"' in page
+        assert 'max="3400"' in page
+        assert "1,200" in page
+
+
 def test_the_page_shows_the_group_and_hides_its_authors(client, at, annotator):
     page = client.get(at()).content.decode()
     held = Assignment.objects.get()
