@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
+from curation.artifacts import COPY_BYTES, artifact_uri, project_path, writing
 from curation.models import DatasetVersion, Job, JobKind, JobStatus, LanguageModel, Question, User
 from training.export import export_format
 from training.export.card import Facts, card
@@ -28,7 +27,7 @@ from training.export.files import Progress, Report, write_files
 from training.export.groups import Line
 from training.naming import names_in
 from training.recipe import Recipe, first_fault, in_words
-from training.storing import PIECE, makedirs, read_lines
+from training.storing import read_lines
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -181,8 +180,9 @@ def _perform(job: Job) -> None:
             params["parquet"],
             lambda done: _advance(job, done),
         )
-        job.file = f"{settings.ARTIFACTS_URL}/projects/{job.project_id}/exports/{job.pk}/{name}.zip"
-        zip_to(folder, job.file)
+        path = project_path(job.project, "exports", str(job.pk), f"{name}.zip")
+        zip_to(folder, path)
+        job.file = artifact_uri(path)
     job.done = version.counts.get("rows", 0)
     job.report = {
         "version": version.number,
@@ -200,19 +200,18 @@ def _advance(job: Job, done: int) -> None:
         raise Stopped
 
 
-def zip_to(folder: Path, url: str) -> None:
-    """All files of a folder as one zip at a URL, streamed. Equal folders give equal bytes."""
-    makedirs(url)
+def zip_to(folder: Path, path: str) -> None:
+    """All files of a folder as one zip in the store, streamed. Equal folders give equal bytes."""
     with (
-        fsspec.open(url, "wb") as sink,
+        writing(path) as sink,
         zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
-        for path in files_in(folder):
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder)}", ZIP_DATE)
+        for file in files_in(folder):
+            entry = zipfile.ZipInfo(f"{folder.name}/{file.relative_to(folder)}", ZIP_DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, PIECE)
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, COPY_BYTES)
 
 
 def files_in(folder: Path) -> Iterator[Path]:

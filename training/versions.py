@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, QuerySet
 
+from curation.artifacts import artifact_uri, project_path, remove, store
 from curation.models import DatasetItem, DatasetVersion, Project, Rationale, User
 from training.candidates import Examined, Group, examine, fill_thoughts
 from training.overlap import WORDS
 from training.recipe import Recipe
 from training.selection.record import Candidate
-from training.storing import put, read_lines
+from training.storing import read_lines
 
 DATASET, LEFT_OUT = "dataset.jsonl", "left_out.jsonl"
 
@@ -134,10 +134,15 @@ def freeze(project: Project, recipe: Recipe, by: User | None, name: str = "") ->
         written = write(project, recipe, Path(scratch))
         if not written.tally.rows:
             raise ValueError("The recipe chooses no rationale, so there is no version to make.")
-        folder = f"{settings.ARTIFACTS_URL}/projects/{project.pk}/versions/{uuid4().hex}"
-        put(Path(scratch) / LEFT_OUT, f"{folder}/{LEFT_OUT}")
-        put(Path(scratch) / DATASET, f"{folder}/{DATASET}")
-    return _number(project, recipe, written, f"{folder}/{DATASET}", by, name)
+        folder = project_path(project, "versions", uuid4().hex)
+        for part in (LEFT_OUT, DATASET):
+            with (Path(scratch) / part).open("rb") as content:
+                file = store(f"{folder}/{part}", content)
+    try:
+        return _number(project, recipe, written, file, by, name)
+    except BaseException:
+        remove(artifact_uri(folder))
+        raise
 
 
 @transaction.atomic

@@ -373,3 +373,14 @@ def test_twenty_thousand_rationales(project, shared_data, capsys):
         times.append(time.perf_counter() - start)
     with capsys.disabled():
         print(f"\n{len(rationales)} rationales: preview {times[0]:.1f} s, freeze {times[1]:.1f} s")
+
+
+def test_a_version_that_cannot_be_numbered_leaves_no_file(orchard):
+    from django.db.utils import DataError
+
+    from curation.artifacts import artifact_uri, filesystem, project_path
+
+    with pytest.raises(DataError), transaction.atomic():
+        freeze(orchard, Recipe(), None, "a name that is far too long " * 10)
+    fs, path = filesystem(artifact_uri(project_path(orchard, "versions")))
+    assert fs.ls(path) == []
