@@ -94,8 +94,13 @@ def read_end(run: Run, name: str, limit: int = 20_000) -> str:
         raw: bytes = filesystem.cat_file(path, start=max(0, size - limit), end=size)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    text = raw.decode("utf-8", "replace")
+    text = overwritten(raw.decode("utf-8", "replace"))
     return text if size <= limit else text.partition("\n")[2]
+
+
+def overwritten(text: str) -> str:
+    """What a terminal would still show: a carriage return writes over its line."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def read_rows(run: Run, name: str, limit: int = 400_000) -> list[dict[str, Any]]:

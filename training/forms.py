@@ -263,6 +263,6 @@ def resolved_rows(config_type: type[BaseModel], config: dict[str, Any]) -> list[
     for name, info in config_type.model_fields.items():
         if name in config:
             changed = config[name] != info.get_default(call_default_factory=True)
-            row = {"name": name, "title": info.title or name, "value": shown(config[name])}
+            row = {"name": name, "title": info.title or name, "value": str(shown(config[name]))}
             rows.append({**row, "changed": changed})
     return rows
