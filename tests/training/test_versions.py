@@ -384,3 +384,19 @@ def test_a_version_that_cannot_be_numbered_leaves_no_file(orchard):
         freeze(orchard, Recipe(), None, "a name that is far too long " * 10)
     fs, path = filesystem(artifact_uri(project_path(orchard, "versions")))
     assert fs.ls(path) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_who_freeze_at_once_get_two_numbers(project):
+    from concurrent.futures import ThreadPoolExecutor
+
+    make_rationale(make_question(project))
+
+    def frozen(_: int) -> int:
+        try:
+            return freeze(project, Recipe(), None).number
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as people:
+        assert sorted(people.map(frozen, range(4))) == [1, 2, 3, 4]
