@@ -1,0 +1,65 @@
+"""What an import did: counts, every row left out with its reason, and what is worth knowing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN = 200
+
+NUL = "NUL characters were taken out, because no database stores them."
+OTHER_SPLIT = "questions were here already in another split, and keep it."
+OTHER_ANSWER = "rows give another reference answer than the question has; the first one stays."
+FILLED = "questions without a reference answer got theirs from this file."
+NO_ANSWER = "rationales do not end with an answer that could be read; theirs stays empty."
+
+
+@dataclass
+class Report:
+    """`rows` = `questions_added` + `questions_known` + `left_out_total`, always."""
+
+    rows: int = 0
+    questions_added: int = 0
+    questions_known: int = 0
+    rationales_added: int = 0
+    rationales_known: int = 0
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    left_out_total: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    remarks: list[str] = field(default_factory=list)
+
+    def leave_out(self, line: int, name: str, reason: str) -> None:
+        self.left_out.append({"line": line, "field": name, "reason": reason})
+        self.left_out_total += 1
+
+    def add(self, other: Report) -> None:
+        """Count in what a batch did."""
+        for name in ("rows", "questions_added", "questions_known", "rationales_added",
+                     "rationales_known", "left_out_total"):  # fmt: skip
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.left_out += other.left_out[: max(0, SHOWN - len(self.left_out))]
+        self.counted += other.counted
+        self.remarks += other.remarks
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "questions_added": self.questions_added,
+            "questions_known": self.questions_known,
+            "rationales_added": self.rationales_added,
+            "rationales_known": self.rationales_known,
+            "left_out": self.left_out,
+            "left_out_total": self.left_out_total,
+            "notes": [*self._nothing_new(), *self._counts(), *self.remarks],
+        }
+
+    def _nothing_new(self) -> list[str]:
+        if self.rows and not (self.questions_added or self.rationales_added):
+            if self.left_out_total == self.rows:
+                return ["No row could be taken in."]
+            return ["Nothing was added: every row that could be read is here already."]
+        return []
+
+    def _counts(self) -> list[str]:
+        return [f"{count:,} {sentence}" for sentence, count in self.counted.items()]
