@@ -154,9 +154,16 @@ def tell_a_worker(run: Run) -> None:
 def send(run_pk: int, host_class: str) -> bool:
     """Put the run's id into the queue; False if the broker is away (the reaper tries again)."""
     try:
-        current_app.send_task(
-            "training.tasks.supervise", args=[run_pk], queue=host_class, retry=False
-        )
+        with current_app.connection_for_write(connect_timeout=2) as connection:
+            # Now or not at all: a request must not wait for a broker that is away.
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            current_app.send_task(
+                "training.tasks.supervise",
+                args=[run_pk],
+                queue=host_class,
+                connection=connection,
+                retry=False,
+            )
     except OperationalError as error:
         log.warning("broker_away", run=run_pk, error=str(error))
         return False

@@ -23,7 +23,7 @@ from datetime import timedelta
 from threading import Event
 
 import structlog
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -32,7 +32,7 @@ from training.evaluate_runs import store_evaluation
 from training.folders import RunFolder, open_folder
 from training.launch import tell_a_worker
 from training.layout import lay_out
-from training.models import Run, RunKind, RunStatus
+from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
 
 log = structlog.get_logger()
@@ -144,8 +144,11 @@ class Attempt:
     def watch(self, engine: subprocess.Popen[bytes], reader: ReadBack, folder: RunFolder) -> int:
         """Until the engine ends: read, keep, push. Its exit code."""
         while (code := engine.poll()) is None:
-            reader.read()
-            self.keep()
+            try:
+                reader.read()
+                self.keep()
+            except OperationalError as error:
+                self.bear(error)
             if time.monotonic() - self.pushed > PUSH_EVERY:
                 folder.push()
                 self.pushed = time.monotonic()
@@ -189,6 +192,13 @@ class Attempt:
             self.renewed = time.monotonic()
         if Run.objects.filter(pk=self.run.pk, cancel_requested_at__isnull=False).exists():
             raise CancelAsked
+
+    def bear(self, error: OperationalError) -> None:
+        """The database is away: the engine works on, for as long as the lease is sure to hold."""
+        if time.monotonic() - self.renewed > LEASE.total_seconds() - 2 * RENEW_EVERY:
+            raise error
+        log.warning("database_away", run=self.run.pk, error=str(error))
+        connection.close_if_unusable_or_obsolete()
 
     def judge(self, code: int, folder: RunFolder) -> None:
         """What the exit code means for the run."""

@@ -8,6 +8,7 @@ the rows must take one twice without harm.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,14 +33,13 @@ class Tail:
             rest = b""
             while piece := file.read(CHUNK):
                 whole, mark, rest = (rest + piece).rpartition(b"\n")
-                self.offset += len(whole) + len(mark)
                 lines = [line for line in whole.split(b"\n") if line.strip()]
                 if lines:
                     yield [json.loads(line) for line in lines]
+                # Only now: rows that could not be stored are read again.
+                self.offset += len(whole) + len(mark)
 
     def _start_over_if_replaced(self, handle: int) -> None:
-        import os
-
         status = os.fstat(handle)
         if status.st_ino != self.inode or status.st_size < self.offset:
             self.inode, self.offset = status.st_ino, 0

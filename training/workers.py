@@ -120,7 +120,7 @@ def queue_lengths() -> dict[str, int]:
     """Messages that wait in each queue; empty if the broker does not answer."""
     try:
         with current_app.connection_for_read(connect_timeout=2) as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
             return {queue: length_of(connection, queue) for queue in HostClass.values}
     except (OperationalError, OSError):
         return {}

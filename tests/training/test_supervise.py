@@ -11,7 +11,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import fsspec
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tests.training.conftest import FAKE
@@ -199,6 +201,44 @@ def test_a_dataset_that_is_gone_fails_the_run_with_its_name(project, version, st
     assert run_it(run) == "failed"
     run.refresh_from_db()
     assert "dataset.jsonl" in run.error
+
+
+def test_a_database_that_drops_every_connection_costs_nothing(train_run):
+    def drop():
+        for count in (3, 8):
+            wait_for(lambda count=count: len(losses(train_run)) >= count)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and pid <> pg_backend_pid()"
+                )
+
+    try:
+        with in_thread(drop):
+            assert run_it(train_run, "--steps", "40", "--pause", "0.05") == "done"
+    finally:  # the other tests need connections that live
+        connection.close()
+        connection.close_pool()
+    assert losses(train_run) == list(range(1, 41))
+    train_run.refresh_from_db()
+    assert train_run.attempt == 1
+
+
+def test_another_host_goes_on_from_what_the_store_holds(train_run, settings, monkeypatch, tmp_path):
+    """With a store that is no folder, the files of a dead host are found there."""
+    settings.ARTIFACTS_URL = "memory://stillroom"
+    monkeypatch.setenv("STILLROOM_VAR", str(tmp_path / "one host"))
+    assert run_it(train_run, "--die-at", "7") == "queued"
+    monkeypatch.setenv("STILLROOM_VAR", str(tmp_path / "another host"))
+    assert run_it(train_run, "--die-at", "7") == "done"
+    train_run.refresh_from_db()
+    assert train_run.folder.startswith("memory://stillroom/")
+    assert losses(train_run) == list(range(1, 11))
+    model = train_run.checkpoints.first().model
+    store, path = fsspec.core.url_to_fs(model.uri)
+    assert store.exists(f"{path}/model.safetensors")
+    began = (tmp_path / "another host" / "work").rglob("metrics.jsonl")
+    assert sum(1 for _ in next(began).open()) == 7 + 5, "six and seven were taken twice"
 
 
 class in_thread:
