@@ -1,6 +1,6 @@
 from django.urls import path
 
-from curation.views import projects, queues, review
+from curation.views import imports, jobs, models, projects, queues, review
 
 urlpatterns = [
     path("", projects.project_list, name="projects"),
@@ -29,4 +29,14 @@ urlpatterns = [
         name="review-draft",
     ),
     path("p/<slug:slug>/review-layout/", review.review_layout, name="review-layout"),
+    path("p/<slug:slug>/import/", imports.import_new, name="import"),
+    path("p/<slug:slug>/import/<str:ticket>/", imports.import_preview, name="import-preview"),
+    path("p/<slug:slug>/jobs/", jobs.job_list, name="jobs"),
+    path("p/<slug:slug>/jobs/<int:pk>/", jobs.job_page, name="job"),
+    path("p/<slug:slug>/jobs/<int:pk>/cancel/", jobs.job_cancel, name="job-cancel"),
+    path("p/<slug:slug>/jobs/<int:pk>/again/", jobs.job_again, name="job-again"),
+    path("p/<slug:slug>/jobs/<int:pk>/file/", jobs.job_file, name="job-file"),
+    path("p/<slug:slug>/models/", models.model_list, name="models"),
+    path("p/<slug:slug>/models/new/", models.model_new, name="model-new"),
+    path("p/<slug:slug>/models/<int:pk>/", models.model_page, name="model"),
 ]

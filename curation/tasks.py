@@ -1,0 +1,25 @@
+"""The background work of curation. A message carries an id; the row is the truth."""
+
+from __future__ import annotations
+
+from celery import current_app, shared_task
+
+from curation import jobs
+from curation.ingest.job import perform
+from curation.models import Job
+
+
+@shared_task(name="curation.tasks.run_import", queue="cpu")
+def run_import(job_pk: int) -> None:
+    """Do an import, unless somebody else has it, it is over, or its project is gone."""
+    job = Job.objects.select_related("project").filter(pk=job_pk).first()
+    if job and job.claim():
+        perform(job)
+
+
+@shared_task(name="curation.tasks.requeue_lost_jobs", queue="cpu")
+def requeue_lost_jobs() -> int:
+    return jobs.requeue_lost()
+
+
+current_app.add_periodic_task(15.0, requeue_lost_jobs.s(), name="requeue-lost-jobs")
