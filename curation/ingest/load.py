@@ -72,7 +72,7 @@ class Loader:
                 done.leave_out(row.line, "", row.problem)
                 continue
             if row.nuls:
-                done.counted[notes.NUL] += row.nuls
+                done.note(notes.NUL, row.line, row.nuls)
             try:
                 draft = self.reading.draft(row)
                 refuse_too_long(draft)
@@ -151,7 +151,7 @@ class Loader:
                 done.questions_added += 1
             elif digest in found:
                 done.questions_known += 1
-                self._compare(found[digest], draft, done)
+                self._compare(found[digest], line, draft, done)
             else:
                 reason = f"{draft.external_id!r} already names another question"
                 done.leave_out(line, "external_id", reason)
@@ -168,7 +168,7 @@ class Loader:
             metadata=draft.metadata,
         )
 
-    def _compare(self, known: Known, draft: Draft, done: Report) -> None:
+    def _compare(self, known: Known, line: int, draft: Draft, done: Report) -> None:
         """A known question keeps what it has; only a missing reference answer is filled in."""
         if known.split != self.reading.split_of(draft):
             done.counted[notes.OTHER_SPLIT] += 1
@@ -181,7 +181,7 @@ class Loader:
             )
             done.counted[notes.FILLED] += 1
         elif _bare(known.reference_answer) != _bare(draft.reference_answer):
-            done.counted[notes.OTHER_ANSWER] += 1
+            done.note(notes.OTHER_ANSWER, line)
 
     def _rationales(
         self, drafts: list[Numbered], questions: dict[str, Known], done: Report

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHOWN = 200
+SHOWN_PLACES = 5
 
 NUL = "NUL characters were taken out, because no database stores them."
 OTHER_SPLIT = "questions were here already in another split, and keep it."
@@ -27,11 +28,17 @@ class Report:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     left_out_total: int = 0
     counted: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[int]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def leave_out(self, line: int, name: str, reason: str) -> None:
         self.left_out.append({"line": line, "field": name, "reason": reason})
         self.left_out_total += 1
+
+    def note(self, sentence: str, line: int, count: int = 1) -> None:
+        """Count something worth knowing; the first lines where it was are told."""
+        self.counted[sentence] += count
+        self.places.setdefault(sentence, []).append(line)
 
     def add(self, other: Report) -> None:
         """Count in what a batch did."""
@@ -40,6 +47,8 @@ class Report:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.left_out += other.left_out[: max(0, SHOWN - len(self.left_out))]
         self.counted += other.counted
+        for sentence, lines in other.places.items():
+            self.places[sentence] = [*self.places.get(sentence, []), *lines][:SHOWN_PLACES]
         self.remarks += other.remarks
 
     def as_json(self) -> dict[str, Any]:
@@ -62,4 +71,12 @@ class Report:
         return []
 
     def _counts(self) -> list[str]:
-        return [f"{count:,} {sentence}" for sentence, count in self.counted.items()]
+        return [
+            f"{count:,} {sentence}{self._where(sentence)}"
+            for sentence, count in self.counted.items()
+        ]
+
+    def _where(self, sentence: str) -> str:
+        lines = self.places.get(sentence, [])
+        first = "First in row" if len(lines) == SHOWN_PLACES else "In row"
+        return f" {first} {', '.join(map(str, lines))}." if lines else ""

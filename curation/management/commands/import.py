@@ -1,4 +1,4 @@
-"""`python manage.py import PROJECT FILE`: the same import as in the browser, with a progress bar."""
+"""`manage.py import PROJECT FILE`: the same import as in the browser, with a progress bar."""
 
 from __future__ import annotations
 
