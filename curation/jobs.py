@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -45,7 +44,11 @@ def start(project: Project, kind: str, params: dict[str, Any], by: User | None) 
 
 def tell(job: Job) -> None:
     """Send the message. If the broker is away, `requeue_lost` sends it again later."""
-    send = partial(current_app.send_task, TASKS[JobKind(job.kind)], args=[job.pk], queue="cpu")
+    pk, task = job.pk, TASKS[JobKind(job.kind)]
+
+    def send() -> None:  # a function with a name: Django names it if it fails
+        current_app.send_task(task, args=[pk], queue="cpu")
+
     transaction.on_commit(send, robust=True)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable
-from functools import partial
 from itertools import islice
 from typing import IO
 
@@ -116,15 +115,13 @@ class Loader:
         questions = self._questions(drafts, done)
         stored = self._rationales(drafts, questions, done)
         if stored:
-            send = partial(
-                rationales_stored.send,
-                sender=Loader,
-                project=self.project,
-                rationale_ids=stored,
-                batch=self.batch,
-            )
-            transaction.on_commit(send, robust=True)
+            transaction.on_commit(lambda: self._announce(stored), robust=True)
         return done
+
+    def _announce(self, stored: list[int]) -> None:
+        rationales_stored.send(
+            sender=Loader, project=self.project, rationale_ids=stored, batch=self.batch
+        )
 
     def _questions(self, drafts: list[Numbered], done: Report) -> dict[str, Known]:
         """By text hash, of all that are stored now. What could not be stored is left out."""

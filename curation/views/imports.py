@@ -62,12 +62,11 @@ def import_preview(request: Request, slug: str, ticket: str) -> HttpResponse:
 
 def _read(request: Request, upload: Upload) -> tuple[PlanForm, Plan | None, Preview]:
     """The file as the form says it is to be read, or as it explains itself."""
-    plain = preview(Plan(file=upload.uri, name=upload.name))
+    itself = Plan(file=upload.uri, name=upload.name)
+    plain = preview(itself, 0) if request.POST else preview(itself)
     unknown = bool(plain.error) and bool(plain.fields)
     form = PlanForm(request.POST or None, guess=plain.guess, unknown=unknown)
-    if not form.is_bound:
-        return form, None, plain
-    if not form.is_valid():
+    if not form.is_valid():  # nothing is said yet, or something that makes no sense
         return form, None, plain
     try:
         plan = form.plan(upload.uri, upload.name)

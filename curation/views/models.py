@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from django.contrib import messages
 from django.db.models import Count
 from django.http import HttpResponse
@@ -23,7 +21,7 @@ def model_list(request: Request, slug: str) -> HttpResponse:
     return render(request, "curation/model_list.html", context)
 
 
-def rationales_by_model(project: Project) -> dict[int, Counter[str]]:
+def rationales_by_model(project: Project) -> dict[int, dict[str, int]]:
     """Model → how many rationales of each role it wrote; one query."""
     rows = (
         Rationale.objects.filter(author_model__project=project)
@@ -31,9 +29,9 @@ def rationales_by_model(project: Project) -> dict[int, Counter[str]]:
         .values_list("author_model", "role")
         .annotate(written=Count("pk"))
     )
-    found: dict[int, Counter[str]] = {}
+    found: dict[int, dict[str, int]] = {}
     for model, role, written in rows:
-        found.setdefault(model, Counter())[role] = written
+        found.setdefault(model, {})[role] = written
     return found
 
 
