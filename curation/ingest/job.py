@@ -49,7 +49,7 @@ def _perform(job: Job) -> None:
 
 
 def _told(job: Job, table: Table, report: Report) -> None:
-    jobs.advance(job, report.rows, max(table.expected or 0, report.rows))
+    jobs.advance(job, report.rows, max(table.expected or report.rows, report.rows))
 
 
 def _report(job: Job, reading: Reading, report: Report, left_out: IO[bytes]) -> None:

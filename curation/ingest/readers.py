@@ -79,7 +79,7 @@ def _list_name(record: Any) -> str | None:
 
 
 class Table:
-    """An opened file as rows. `expected` tells, while it is read, about how many there will be."""
+    """An opened file as rows. `expected` tells, while it is read, how many there will be."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self.file, self.name = file, name
@@ -97,11 +97,14 @@ class Table:
 
     @property
     def expected(self) -> int | None:
-        """All rows: exact for parquet, estimated from the share of bytes read for the others."""
+        """All rows: exact for parquet, for others about as many as the bytes still to come say."""
         if self._exact is not None:
             return self._exact
         at = 0 if self.file.closed else self.file.tell()
-        return round(self._read * self.size / at) if at and self._read else None
+        if not at or not self._read:
+            return None
+        estimate = int(round(self._read * self.size / at, -2))
+        return max(self._read, estimate) if at < self.size else None
 
     def _jsonl(self) -> Iterator[Row]:
         for line, raw in _lines(self.file):
@@ -154,7 +157,8 @@ def _row_of_json(line: int, raw: bytes) -> Row:
     try:
         fields = _DECODER.decode(text.strip().replace("\x00", ""))
     except json.JSONDecodeError as error:
-        return Row(line, {}, f"not JSON: {error.msg} at character {error.pos + 1}")
+        what = error.msg.removesuffix(" starting at")
+        return Row(line, {}, f"not JSON: {what} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:
         return Row(line, {}, f"not JSON that can be read: {_one_line(error)}")
     return _checked(line, fields, text, text.count("\x00"))

@@ -48,7 +48,7 @@ def known_questions(project: Project, hashes: Iterable[str]) -> dict[str, Known]
     """Text hash → question, of those that are here."""
     here = Question.objects.filter(project=project, text_hash__in=list(hashes))
     rows = here.values_list("text_hash", "pk", "split", "reference_answer")
-    return {text_hash: Known(*rest) for text_hash, *rest in rows}
+    return {text_hash: Known(pk, split, answer) for text_hash, pk, split, answer in rows}
 
 
 def insert_questions(project: Project, questions: list[Question]) -> dict[str, int]:

@@ -79,7 +79,7 @@ def job_again(request: Request, slug: str, pk: int) -> HttpResponse:
     return redirect(job)
 
 
-def job_file(request: Request, slug: str, pk: int) -> HttpResponse:
+def job_file(request: Request, slug: str, pk: int) -> FileResponse:
     """The export, or the rows that an import left out, streamed from the store."""
     project = get_project_for(request.user, slug, "curation.research")
     job = get_object_or_404(project.jobs, pk=pk)

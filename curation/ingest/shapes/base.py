@@ -24,10 +24,14 @@ class Shape(Protocol):
     `split` is where such questions belong if neither the row nor the person says so.
     """
 
-    name: str
-    words: str
-    names: Names
-    split: str
+    @property
+    def name(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def split(self) -> str: ...
 
     def recognises(self, fields: dict[str, Any]) -> bool: ...
 

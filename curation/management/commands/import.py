@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -85,7 +85,7 @@ class Command(BaseCommand):
         return report
 
     def console(self) -> Console:
-        return Console(file=self.stdout._out, soft_wrap=True)  # type: ignore[attr-defined]
+        return Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
 
     def tell(self, report: Report) -> None:
         said = report.as_json()
