@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.db import transaction
+from django.forms import BoundField
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -12,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from curation import jobs
 from curation.access import get_project_for
 from curation.forms.imports import AUTHORS, PlanForm, UploadForm, too_large
+from curation.ingest.mapping import Mapping
 from curation.ingest.plan import Plan
 from curation.ingest.preview import Preview, preview
 from curation.ingest.record import UnreadableFile
@@ -75,9 +77,8 @@ def _read(request: Request, upload: Upload) -> tuple[PlanForm, Plan | None, Prev
     return form, plan, preview(plan)
 
 
-def _authors(form: PlanForm, seen: Preview) -> list[tuple[object, str]]:
+def _authors(form: PlanForm, seen: Preview) -> list[tuple[BoundField, str]]:
     """The name fields that matter to this file, each with the name that is taken if empty."""
-    names = seen.reading.names if seen.reading else None
-    return [
-        (form[author], getattr(names, author)) for author in AUTHORS if getattr(names, author, "")
-    ]
+    names = seen.reading.names if seen.reading else Mapping.names
+    known = [(author, getattr(names, author)) for author in AUTHORS]
+    return [(form[author], name) for author, name in known if name]
