@@ -5,13 +5,13 @@ import re
 
 import pytest
 
+from training.demo.derivations import steps_hold
 from training.demo.problems import (
     HABITS,
     LONGEST_QUESTION,
     LONGEST_THOUGHT,
     demo_problems,
     make_problems,
-    steps_hold,
     write_rationale,
 )
 

@@ -21,7 +21,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.demo.problems import steps_hold
+from training.demo.derivations import steps_hold
 
 ANSWER = re.compile(r"####\s*(-?\d+)\s*$")
 BEST = 3

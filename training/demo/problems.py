@@ -23,37 +23,37 @@ Django here.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import permutations
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
+
+from training.demo.derivations import (
+    Expression,
+    Line,
+    Move,
+    Node,
+    OutOfRange,
+    apply,
+    fits,
+    joined,
+    value,
+    walk,
+    ways,
+    write,
+)
 
 Habit = Literal["careful", "misread", "drop", "slip"]
 HABITS: tuple[Habit, ...] = ("careful", "misread", "drop", "slip")
 
-LARGEST = 99
-MOST_STEPS = 4
 LONGEST_QUESTION = 130
 LONGEST_THOUGHT = 100
+BY_ENDING = 0.8  # how often a misreading follows the last sentence: "left" means take away
 
 # The demo's own questions are the first of this seed; the recipe leaves every one of them out of
 # its training data.
 DEMO_SEED = 2026
 DEMO_QUESTIONS = 2000
-
-
-@dataclass(frozen=True)
-class Node:
-    """One step: `left op right`. `label` says in the story's words what happens in it."""
-
-    op: str
-    left: Expression
-    right: Expression
-    label: str = ""
-
-
-Expression = int | Node
 
 
 @dataclass(frozen=True)
@@ -111,29 +111,23 @@ ENDINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Move:
-    """One event: what it does to the pile (`+ - * /`), by how much, and how it is told."""
-
-    op: str
-    amount: Expression
-    told: str
-
-
 def make_problems(n: int, seed: int, exclude: Collection[str] = ()) -> list[Problem]:
     """`n` problems with `n` different questions, none of them in `exclude`.
 
     The first problems of a seed stay the same whatever `n` is.
     """
+    return list(islice(endless_problems(seed, exclude), n))
+
+
+def endless_problems(seed: int, exclude: Collection[str] = ()) -> Iterator[Problem]:
+    """Problems one after another, as `make_problems` gives them."""
     rng = random.Random(f"stillroom problems {seed}")
     seen = set(exclude)
-    problems: list[Problem] = []
-    while len(problems) < n:
+    while True:
         problem = _draw(rng)
         if problem is not None and problem.question not in seen:
             seen.add(problem.question)
-            problems.append(problem)
-    return problems
+            yield problem
 
 
 def demo_problems(n: int) -> list[Problem]:
@@ -145,7 +139,7 @@ def demo_problems(n: int) -> list[Problem]:
 
 def _draw(rng: random.Random) -> Problem | None:
     """One problem, or None where the numbers came out too small, too large or too long."""
-    steps = rng.choices((2, 3, 4), weights=(4, 4, 2))[0]
+    steps = rng.choices((2, 3, 4), weights=(40, 42, 18))[0]
     pronoun = rng.choice(tuple(PEOPLE))
     name = rng.choice(PEOPLE[pronoun])
     things = rng.choice(tuple(THINGS))
@@ -155,7 +149,7 @@ def _draw(rng: random.Random) -> Problem | None:
         return None
     ending = rng.choice(ENDINGS).format(things=things, name=name, pronoun=pronoun.lower())
     question = f"{opening} {_tell(rng, pronoun, moves)} {ending}"
-    trees = [tree for tree in dict.fromkeys(_ways(start, moves)) if _fits(tree)]
+    trees = [tree for tree in dict.fromkeys(ways(start, moves)) if fits(tree)]
     derivations = list(
         dict.fromkeys(write(tree, named) for named in (False, True) for tree in trees)
     )
@@ -181,9 +175,11 @@ def _moves(rng: random.Random, things: str, start: Expression, steps: int) -> li
     pile = value(start)
     while steps > 0:
         move = _move(rng, things, steps)
+        if move.op in "*/" and any(earlier.op in "*/" for earlier in moves):
+            return None
         if move.op == "/" and pile % 2:
             return None
-        pile = _apply(move.op, pile, value(move.amount))
+        pile = apply(move.op, pile, value(move.amount))
         if not 1 <= pile <= 30:
             return None
         steps -= 2 if isinstance(move.amount, Node) else 1
@@ -226,191 +222,56 @@ def _plural(container: str) -> str:
     return PLURALS.get(container, container + "s")
 
 
-# --- The ways to work it out ----------------------------------------------------------------------
-
-
-def _ways(start: Expression, moves: list[Move]) -> Iterator[Node]:
-    """The trees: as told, in other orders, regrouped; each with swapped sides and unrolled."""
-    for tree in dict.fromkeys(_orders(start, moves)):
-        assert isinstance(tree, Node)
-        yield tree
-        yield _swapped(tree)
-        yield _unrolled(tree)
-
-
-def _orders(pile: Expression, moves: list[Move]) -> Iterator[Expression]:
-    """Every order of gains and losses between changes of scale, or their sum worked out first."""
-    run: list[Move] = []
-    for place, move in enumerate(moves):
-        if move.op in "*/":
-            for worked in _run_orders(pile, run):
-                scaled = Node(move.op, worked, 2, "doubled" if move.op == "*" else "half")
-                yield from _orders(scaled, moves[place + 1 :])
-            return
-        run.append(move)
-    yield from _run_orders(pile, run)
-
-
-def _run_orders(pile: Expression, run: list[Move]) -> Iterator[Expression]:
-    for order in permutations(run):
-        tree = pile
-        for move in order:
-            tree = Node(move.op, tree, move.amount, move.told)
-        yield tree
-    if len(run) == 2:
-        yield _regrouped(pile, *run)
-
-
-def _regrouped(pile: Expression, first: Move, second: Move) -> Node:
-    """What both moves change together, worked out before the pile is touched."""
-    if first.op == second.op:
-        return Node(first.op, pile, Node("+", first.amount, second.amount, "together"), "in all")
-    larger, smaller = sorted((first, second), key=lambda move: value(move.amount), reverse=True)
-    return Node(larger.op, pile, Node("-", larger.amount, smaller.amount, "change"), "in all")
-
-
-def _swapped(tree: Expression) -> Expression:
-    if isinstance(tree, int):
-        return tree
-    left, right = _swapped(tree.left), _swapped(tree.right)
-    if tree.op in "+*":
-        left, right = right, left
-    return replace(tree, left=left, right=right)
-
-
-def _unrolled(tree: Expression) -> Expression:
-    """The tree with `2 * n` and `n * 2` written as `n + n`."""
-    if isinstance(tree, int):
-        return tree
-    left, right = _unrolled(tree.left), _unrolled(tree.right)
-    if tree.op == "*" and left == 2 and isinstance(right, int):
-        return replace(tree, op="+", left=right, right=right)
-    if tree.op == "*" and right == 2 and isinstance(left, int):
-        return replace(tree, op="+", left=left, right=left)
-    return replace(tree, left=left, right=right)
-
-
-# --- Writing it down ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Line:
-    """One step as written, and the result that the next steps work with."""
-
-    text: str
-    result: int
-
-
-class _OutOfRange(ValueError):
-    """A result that is no whole number from 0 to 99."""
-
-
-def value(tree: Expression) -> int:
-    """What the expression comes to."""
-    return tree if isinstance(tree, int) else _apply(tree.op, value(tree.left), value(tree.right))
-
-
-def write(tree: Node, named: bool = False) -> str:
-    """The thought: one equation a line, `named` with the story's words before it."""
-    return _joined(_walk(tree, named))
+# --- Its rationales -------------------------------------------------------------------------------
 
 
 def write_rationale(
-    problem: Problem, habit: Habit, rng: random.Random, named_share: float = 0.25
+    problem: Problem,
+    habit: Habit,
+    rng: random.Random,
+    named: float = 0.25,
+    as_told: float = 0.5,
 ) -> Written:
     """One rationale for the problem, written with a habit.
 
-    `careful` is right. `misread` takes one operation for another, `drop` stops before the last
-    step, `slip` gets one result wrong by one; the answer is then nearly always wrong, and the steps
-    after the fault follow from it.
+    `careful` is right. `misread` takes one operation for another, most often by the question at
+    the end alone ("left" means take away, otherwise add). `drop` stops before the last step. `slip`
+    gets one result wrong by one. The answer is then nearly always wrong, and the steps after the
+    fault follow from it.
+
+    `named` is the share of rationales with the story's words, `as_told` the share that keeps the
+    order of the story without weighing other ways.
     """
-    tree = rng.choice(problem.trees)
-    named = rng.random() < named_share and len(write(tree, named=True)) <= LONGEST_THOUGHT
-    lines = _walk(tree, named)
+    plain = rng.random() < as_told
+    tree = rng.choice(problem.trees[:2] if plain else problem.trees)
+    words = rng.random() < named and len(write(tree, named=True)) <= LONGEST_THOUGHT
+    lines = walk(tree, words)
     if habit == "drop":
         lines = lines[:-1]
     elif habit != "careful":
-        lines = _faulty(tree, named, habit, problem.answer, rng) or lines[:-1]
-    return Written(_joined(lines), lines[-1].result)
+        lines = _faulty(problem, tree, words, habit, rng) or lines[:-1]
+    return Written(joined(lines), lines[-1].result)
 
 
 def _faulty(
-    tree: Node, named: bool, habit: Habit, answer: int, rng: random.Random
+    problem: Problem, tree: Node, named: bool, habit: Habit, rng: random.Random
 ) -> list[Line] | None:
     """The walk with one fault that leads to a wrong answer, at a random step; None if none does."""
-    steps = len(_walk(tree))
-    for place in rng.sample(range(steps), steps):
+    right = walk(tree)
+    places = rng.sample(range(len(right)), len(right))
+    if habit == "misread" and rng.random() < BY_ENDING:
+        contrary = "+" if "left?" in problem.question else "-"
+        places.sort(key=lambda place: right[place].op != contrary)
+    for place in places:
         off = rng.choice((-1, 1))
         try:
             lines = (
-                _walk(tree, named, misread=place)
+                walk(tree, named, misread=place)
                 if habit == "misread"
-                else _walk(tree, named, slip={place: off})
+                else walk(tree, named, slip={place: off})
             )
-        except _OutOfRange:
+        except OutOfRange:
             continue
-        if lines[-1].result != answer:
+        if lines[-1].result != problem.answer:
             return lines
     return None
-
-
-MISREADINGS = {"+": "-", "-": "+", "*": "+", "/": "-"}
-
-
-def _walk(
-    tree: Node, named: bool = False, misread: int = -1, slip: dict[int, int] | None = None
-) -> list[Line]:
-    """The tree's steps from the leaves up, step `misread` with its operation mistaken.
-
-    `slip` says by how much the result of a step is off.
-    """
-    lines: list[Line] = []
-
-    def result(node: Expression) -> int:
-        if isinstance(node, int):
-            return node
-        left, right = result(node.left), result(node.right)
-        op = MISREADINGS[node.op] if len(lines) == misread else node.op
-        total = _apply(op, left, right) + (slip or {}).get(len(lines), 0)
-        if not 0 <= total <= LARGEST:
-            raise _OutOfRange(total)
-        label = f"{node.label}: " if named and node.label else ""
-        lines.append(Line(f"{label}{left} {op} {right} = {total}", total))
-        return total
-
-    result(tree)
-    return lines
-
-
-def _joined(lines: list[Line]) -> str:
-    return "\n".join(line.text for line in lines)
-
-
-def _fits(tree: Node) -> bool:
-    try:
-        return len(_walk(tree)) <= MOST_STEPS
-    except _OutOfRange:
-        return False
-
-
-def _apply(op: str, left: int, right: int) -> int:
-    if op == "/":
-        if left % right:
-            raise _OutOfRange(f"{left} / {right}")
-        return left // right
-    return {"+": left + right, "-": left - right, "*": left * right}[op]
-
-
-EQUATION = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)")
-
-
-def steps_hold(thought: str) -> list[bool]:
-    """For each equation in the thought, whether its arithmetic is right."""
-    found = EQUATION.findall(thought)
-    return [_holds(int(left), op, int(right), int(result)) for left, op, right, result in found]
-
-
-def _holds(left: int, op: str, right: int, result: int) -> bool:
-    if op == "/":
-        return left == right * result
-    return _apply(op, left, right) == result

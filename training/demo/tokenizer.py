@@ -30,5 +30,6 @@ def build() -> PreTrainedTokenizerFast:
         tokenizer_object=characters,
         model_max_length=LONGEST,
         clean_up_tokenization_spaces=False,
+        split_special_tokens=True,  # "<eos>" in a question is five characters, not an end
         **SPECIAL,
     )
