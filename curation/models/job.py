@@ -67,7 +67,7 @@ class Job(models.Model):
         return self.status in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
 
     def claim(self) -> bool:
-        """True for the one caller that may run the job now; a message delivered twice gets False."""
+        """True for the one caller that may run the job; a message delivered twice gets False."""
         now = timezone.now()
         claimed = Job.objects.filter(pk=self.pk, status=JobStatus.QUEUED).update(
             status=JobStatus.RUNNING,

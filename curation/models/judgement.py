@@ -17,7 +17,7 @@ class LiveQuerySet(models.QuerySet):
 
 @pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
 class Ranking(models.Model):
-    """One judge's order of a question's rationales, the best first. Not every one need be placed."""
+    """One judge's order of a question's rationales, the best first. Some may stay unplaced."""
 
     question = models.ForeignKey(
         "curation.Question", on_delete=models.CASCADE, related_name="rankings"

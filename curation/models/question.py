@@ -26,7 +26,7 @@ class Split(models.TextChoices):
 
 
 def text_hash(text: str) -> str:
-    """sha256 of the text with Unicode composed and white space folded: what 'same question' means."""
+    """sha256 of the text, Unicode composed and white space folded: what 'same question' means."""
     folded = " ".join(unicodedata.normalize("NFC", text).split())
     return hashlib.sha256(folded.encode()).hexdigest()
 

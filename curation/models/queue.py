@@ -80,7 +80,7 @@ class Queue(models.Model):
 
 
 class QueueItem(models.Model):
-    """One question in a queue. `taken` counts the slots leased or submitted, never above overlap."""
+    """One question in a queue. `taken` counts slots leased or submitted, never above overlap."""
 
     queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="items")
     question = models.ForeignKey(
@@ -142,9 +142,7 @@ class Assignment(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["item", "user"], name="a_person_gets_an_item_once"
-            ),
+            models.UniqueConstraint(fields=["item", "user"], name="a_person_gets_an_item_once"),
             models.CheckConstraint(
                 condition=Q(status__in=AssignmentStatus.values),
                 name="an_assignment_has_a_known_status",

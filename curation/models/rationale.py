@@ -25,7 +25,12 @@ def content_hash(thought: str, answer: str) -> str:
 
 
 def draw_key(
-    author: str, prompt: str, sampling: dict[str, Any], seed: int | None, index: int, extra: str = ""
+    author: str,
+    prompt: str,
+    sampling: dict[str, Any],
+    seed: int | None,
+    index: int,
+    extra: str = "",
 ) -> str:
     """What makes a draw the same draw: a retry that produces this key again adds nothing.
 
@@ -40,7 +45,7 @@ class Rationale(models.Model):
     """One chain of thought for one question, by one author, as it was written.
 
     A correction is a new row that `revises` the old one. An answer drawn after somebody else's
-    thought is `conditioned_on` that rationale (CoTD-PO). `batch` is the run or import that wrote it.
+    thought is `conditioned_on` that rationale (CoTD-PO). `batch` is the run or import it came by.
     """
 
     question = models.ForeignKey(
@@ -86,9 +91,7 @@ class Rationale(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["question", "draw_key"], name="a_draw_is_stored_once"
-            ),
+            models.UniqueConstraint(fields=["question", "draw_key"], name="a_draw_is_stored_once"),
             models.CheckConstraint(
                 condition=Q(author_model__isnull=False) ^ Q(author_user__isnull=False),
                 name="a_rationale_has_one_author",
@@ -115,6 +118,10 @@ class Rationale(models.Model):
     def __str__(self) -> str:
         return f"{self.get_role_display()} rationale {self.pk}"
 
+    def save(self, **kwargs: Any) -> None:
+        self.fill_keys()
+        super().save(**kwargs)
+
     @property
     def author(self) -> str:
         return str(self.author_model or self.author_user)
@@ -138,10 +145,6 @@ class Rationale(models.Model):
             "" if drawn else f"{self.content_hash}{self.revises_id or ''}",
         )
         return self
-
-    def save(self, **kwargs: Any) -> None:
-        self.fill_keys()
-        super().save(**kwargs)
 
 
 class Score(models.Model):

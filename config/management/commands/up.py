@@ -109,8 +109,11 @@ def refuse_busy_port(host: str, port: int) -> None:
 
 def refuse_unreachable_database() -> None:
     parameters = connection.get_connection_params()
-    wanted = {key: parameters[key] for key in ("dbname", "user", "password", "host", "port")
-              if parameters.get(key)}
+    wanted = {
+        key: parameters[key]
+        for key in ("dbname", "user", "password", "host", "port")
+        if parameters.get(key)
+    }
     try:
         psycopg.connect(**wanted, connect_timeout=5).close()
     except psycopg.OperationalError as error:
@@ -124,7 +127,7 @@ def refuse_unreachable_database() -> None:
 def forget_connections() -> None:
     """The children are forked: they must not inherit an open connection."""
     connections.close_all()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
 
 
 def wait_until_it_answers(url: str, seconds: float = 60) -> None:

@@ -1,0 +1,52 @@
+"""`make bench` runs every benchmark; `make bench ARGS="pages"` one of them.
+
+Each is a module with `run(arguments) -> dict` that prints a table; the dict goes to
+`benchmarks/results/NAME.json` with the load average and the versions beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+NAMES = sorted(
+    file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")
+)
+
+
+def circumstances() -> dict[str, object]:
+    """What a figure depends on besides the code."""
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "versions": {name: version(name) for name in ("django", "psycopg", "torch")},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(NAMES)}")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(NAMES)
+    if unknown:
+        parser.error(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}.")
+    for name in arguments.names or NAMES:
+        before = circumstances()
+        result = importlib.import_module(f"benchmarks.{name}").run(arguments)
+        text = json.dumps({"circumstances": before, **result}, indent=1)
+        (RESULTS / f"{name}.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
