@@ -45,7 +45,7 @@ class Command(BaseCommand):
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
         if not no_demo:
-            call_command("seed_demo")
+            call_command("demo")
         logins = [] if no_demo else settings.DEMO_LOGINS
         forget_connections()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import sys
 import time
 from argparse import ArgumentParser
@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from curation.models import DatasetVersion, LanguageModel, Project
-from training import supervise, workers
+from training import workers
+from training.inline import Unfinished, see_through
 from training.launch import launch, request_cancel
 from training.models import HostClass, Run, RunKind, RunStatus
 
@@ -43,7 +44,8 @@ class Command(BaseCommand):
         run = launched(options)
         self.stdout.write(f"Run {run.pk}: {run.get_absolute_url()}")
         if options["here"]:
-            see_through_here(run)
+            with contextlib.suppress(Unfinished):  # the report below says how it ended
+                see_through([run], Console(stderr=True))
         elif options["wait"]:
             if not workers.anyone_alive(run.host_class):
                 self.stderr.write(
@@ -128,16 +130,6 @@ def dataset_of(project: Project, number: int | None) -> DatasetVersion | None:
     if version is None:
         raise CommandError(f"There is no dataset version {number} in this project.")
     return version
-
-
-def see_through_here(run: Run) -> None:
-    """Supervise in this process until the run is over; Ctrl-C leaves it queued, to be resumed."""
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: supervise.GOING_DOWN.set())
-    status: str = RunStatus.QUEUED
-    while status == RunStatus.QUEUED and not supervise.GOING_DOWN.is_set():
-        owner = workers.owner_of("here:" + workers.worker_name(run.host_class), str(run.pk))
-        status = supervise.supervise(run.pk, owner, enqueue=False)
 
 
 def follow(run: Run) -> None:

@@ -1,0 +1,105 @@
+"""The demo project, as it stands when Stillroom is opened for the first time.
+
+Questions, a teacher's rationales, the student's own samples, all scored, and a queue of groups to
+rank; the rest of the loop is for its visitors. It is made once: what people did with it, or that
+they archived or deleted it, stays.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from rich.console import Console
+
+from curation.models import Project, Queue, User
+from curation.queues import Filter, fill
+from training.demo.project import (
+    GUIDELINES,
+    add_members,
+    add_models,
+    add_people,
+    add_questions,
+)
+from training.inline import see_through
+from training.launch import launch
+from training.models import Run, RunStatus
+
+SLUG = "demo"
+TRAIN, TEST, ASKED = 240, 120, 48
+# The seed is whole when this stands among the project's options; an interrupted one goes on.
+SEEDED = "demo_seeded"
+
+
+def is_seeded() -> bool:
+    """Whether the demo has ever been made here: its people stay even when the project goes."""
+    project = Project.objects.filter(slug=SLUG).first()
+    if project is None:
+        return User.objects.filter(username="olga").exists()
+    return bool(project.options.get(SEEDED))
+
+
+def seed(console: Console) -> None:
+    """Make the demo project, or finish it. Raises `Unfinished` if a model could not draw."""
+    with transaction.atomic():  # people without their project would count as seeded
+        people = add_people()
+        project = demo_project(people["olga"])
+        add_members(project, people)
+    add_questions(project, TRAIN, TEST)
+    see_through(drawings(project, people["rosa"]), console)
+    add_queue(project, people["rosa"])
+    project.options[SEEDED] = True
+    project.save(update_fields=["options"])
+
+
+def demo_project(owner: User) -> Project:
+    return Project.objects.get_or_create(
+        slug=SLUG,
+        defaults={
+            "name": "Demo: little number stories",
+            "description": "Stories that the project makes up itself, a tiny teacher, and a "
+            "student of mixed habits. Everything here runs on this machine.",
+            "guidelines": GUIDELINES,
+            "created_by": owner,
+        },
+    )[0]
+
+
+def drawings(project: Project, by: User) -> list[Run]:
+    """The runs that draw the first rationales; those of an interrupted seed are taken up again."""
+    teacher, student = add_models(project)
+    wanted = {
+        "Teacher's rationales": (teacher, "teacher", [0.3, 0.5, 0.7], 1),
+        "Student's samples": (student, "student", [1.0], 4),
+    }
+    runs = []
+    for name, (model, role, temperatures, samples) in wanted.items():
+        config = {
+            "role": role,
+            "limit": ASKED,
+            "temperatures": temperatures,
+            "samples_per_temperature": samples,
+            "max_new_tokens": 128,
+        }
+        before = Run.objects.filter(project=project, name=name)
+        before = before.exclude(status__in=[RunStatus.FAILED, RunStatus.CANCELLED])
+        run = before.first() or launch(
+            project, "generate", config=config, student=model, by=by, name=name, enqueue=False
+        )
+        if run.status != RunStatus.DONE:
+            runs.append(run)
+    return runs
+
+
+def add_queue(project: Project, by: User) -> None:
+    """Every group of the drawn questions, each to be seen by two people."""
+    queue, is_new = Queue.objects.get_or_create(
+        project=project,
+        name="First look",
+        defaults={
+            "filter": Filter(split="train", min=3, max=5, hints=False).stored(),
+            "overlap": 2,
+            "guidelines": GUIDELINES,
+            "created_by": by,
+        },
+    )
+    if is_new:
+        fill(queue)

@@ -1,0 +1,82 @@
+"""`manage.py demo`: the demo project; with `--headless` the whole loop, and a table at its end."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import IO, Any, cast
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from training.demo import loop, seed
+from training.inline import Unfinished
+
+COLUMNS = {
+    "accuracy": "accuracy, greedy",
+    "sampled_accuracy": "sampled",
+    "valid_chain_share": "valid chains",
+    "length_ratio": "length ratio",
+    "similarity": "similarity",
+    "distinct_derivations": "derivations",
+    "vendi": "Vendi",
+    "seconds": "seconds",
+}
+
+
+class Command(BaseCommand):
+    help = "Make the demo project, or go through the whole loop in the terminal (--headless)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--headless", action="store_true", help="Go through the whole loop, without a browser."
+        )
+        parser.add_argument("--json", type=Path, metavar="FILE", help="Write the results there.")
+        parser.add_argument("--seeds", type=int, default=1, help="How many passages; default 1.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
+        try:
+            if options["headless"]:
+                self.headless(console, options["seeds"], options["json"])
+            elif not seed.is_seeded():
+                console.print("Making the demo project (about a minute, once) …")
+                seed.seed(console)
+        except Unfinished as error:
+            raise CommandError(str(error)) from error
+
+    def headless(self, console: Console, seeds: int, file: Path | None) -> None:
+        if seeds < 1:
+            raise CommandError("--seeds is 1 or more.")
+        if file and not file.parent.is_dir():
+            raise CommandError(f"There is no folder {file.parent} to write {file.name} into.")
+        results = loop.passages(seeds, console)
+        if file:
+            file.write_text(json.dumps(results, indent=1) + "\n")
+        console.print(table(results))
+
+
+def table(results: loop.Row) -> Table:
+    """Means over the seeds, with the standard deviation where there are several."""
+    seeds = results["seeds"]
+    title = f"{loop.TEST} held-out questions, {seeds} seed{'s' * (seeds > 1)}, "
+    shown = Table("checkpoint", title=f"{title}{results['seconds']:.0f} s")
+    for heading in COLUMNS.values():
+        shown.add_column(heading, justify="right")
+    for name, figures in loop.averages(results["rows"]):
+        cells = [cell(*figures[column], digits(column), seeds) for column in COLUMNS]
+        shown.add_row(name, *cells)
+    return shown
+
+
+def digits(column: str) -> int:
+    return {"seconds": 0, "accuracy": 3, "sampled_accuracy": 3, "valid_chain_share": 3}.get(
+        column, 2
+    )
+
+
+def cell(mean: float, deviation: float, digits: int, seeds: int) -> str:
+    text = f"{mean:.{digits}f}"
+    return text if seeds == 1 else f"{text} ± {deviation:.{digits}f}"
