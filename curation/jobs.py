@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from celery import current_app
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from curation.messages import send
 from curation.models import Job, JobKind, JobStatus, Project, User
 
 # Names only: whoever does exports lives beyond curation.
@@ -43,13 +43,9 @@ def start(project: Project, kind: str, params: dict[str, Any], by: User | None) 
 
 
 def tell(job: Job) -> None:
-    """Send the message. If the broker is away, `requeue_lost` sends it again later."""
+    """Send the message after the commit. If the broker is away, `requeue_lost` does it later."""
     pk, task = job.pk, TASKS[JobKind(job.kind)]
-
-    def send() -> None:  # a function with a name: Django names it if it fails
-        current_app.send_task(task, args=[pk], queue="cpu")
-
-    transaction.on_commit(send, robust=True)
+    transaction.on_commit(lambda: send(task, pk, queue="cpu"))
 
 
 def advance(job: Job, done: int, total: int | None) -> None:

@@ -14,8 +14,13 @@ class TrainingConfig(AppConfig):
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
 
 
-def score_what_was_stored(rationale_ids: list[int], **kwargs: Any) -> None:
-    """Every rationale is scored as soon as it is there, whoever wrote it."""
-    from training.scoring import score
+def score_what_was_stored(sender: type, rationale_ids: list[int], **kwargs: Any) -> None:
+    """Every rationale is scored as soon as it is there, whoever wrote it.
 
-    score(rationale_ids)
+    What a run drew is scored at once: its supervisor works in the background already, and a
+    version made right after the run has the scores. An import goes on and leaves it to a worker.
+    """
+    from curation.models import Rationale
+    from training.scoring import score, score_later
+
+    (score if sender is Rationale else score_later)(rationale_ids)

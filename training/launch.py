@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
-from celery import current_app
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 from pydantic import ValidationError as BadConfig
 
+from curation.messages import send
 from curation.models import DatasetVersion, LanguageModel, Project, Question, User
 from training.models import HostClass, Run, RunKind, RunStatus
 from training.plans import config_class
 
-log = structlog.get_logger()
+SUPERVISE = "training.tasks.supervise"
 
 
 def launch(
@@ -147,27 +145,8 @@ def usual_host(kind: str, student: LanguageModel | None) -> str:
 
 
 def tell_a_worker(run: Run) -> None:
-    """Send the run's id to its queue once the row is committed."""
-    transaction.on_commit(lambda: send(run.pk, run.host_class))
-
-
-def send(run_pk: int, host_class: str) -> bool:
-    """Put the run's id into the queue; False if the broker is away (the reaper tries again)."""
-    try:
-        with current_app.connection_for_write(connect_timeout=2) as connection:
-            # Now or not at all: a request must not wait for a broker that is away.
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
-            current_app.send_task(
-                "training.tasks.supervise",
-                args=[run_pk],
-                queue=host_class,
-                connection=connection,
-                retry=False,
-            )
-    except OperationalError as error:
-        log.warning("broker_away", run=run_pk, error=str(error))
-        return False
-    return True
+    """Send the run's id to its queue once the row is committed; the reaper tells it again."""
+    transaction.on_commit(lambda: send(SUPERVISE, run.pk, run.host_class))
 
 
 def request_cancel(run: Run) -> bool:

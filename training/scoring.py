@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from curation.messages import send
 from curation.models import Rationale, Score
 from training.decoding.record import Question as Record
 from training.layout import questions_of
@@ -19,6 +20,7 @@ from training.models import Run
 from training.rewards import reward_functions
 
 PAGE = 1000
+SCORE = "training.tasks.score_stored"
 VERSIONS = {"answer_correct": "1", "valid_steps": "1", "tokens": "1"}
 _WORD = re.compile(r"\d+|\w+|[^\w\s]")
 
@@ -36,6 +38,12 @@ def score(rationale_ids: Iterable[int], keep: Callable[[], None] | None = None) 
         Score.objects.bulk_create(scores, batch_size=2000, ignore_conflicts=True)
         seen += len(page)
     return seen
+
+
+def score_later(rationale_ids: list[int]) -> None:
+    """By a worker, or at once if no worker can be told."""
+    if not send(SCORE, rationale_ids, queue="cpu"):
+        score(rationale_ids)
 
 
 def pages(ids: Iterable[int]) -> Iterator[list[int]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import Task, shared_task
 
 from curation.models import Job
+from training import scoring, workers
 from training import supervise as supervision
-from training import workers
 from training.exporting import perform
 
 
@@ -22,6 +22,12 @@ def supervise(self: Task, run_pk: int) -> str:
 def reap() -> dict[str, int]:
     """Mend what dead workers and lost messages left."""
     return supervision.reap()
+
+
+@shared_task(name="training.tasks.score_stored")
+def score_stored(rationale_ids: list[int]) -> int:
+    """Score what an import stored. Done twice, it adds nothing."""
+    return scoring.score(rationale_ids)
 
 
 @shared_task(name="training.tasks.run_export", queue="cpu")

@@ -18,9 +18,7 @@ from curation.tasks import run_import
 def sent(monkeypatch):
     """The messages that would have gone to the broker."""
     messages = []
-    monkeypatch.setattr(
-        jobs.current_app, "send_task", lambda name, args, queue: messages.append((name, *args))
-    )
+    monkeypatch.setattr(jobs, "send", lambda task, pk, queue: messages.append((task, pk)))
     return messages
 
 
@@ -45,14 +43,8 @@ def test_an_export_goes_to_those_who_do_exports(project, sent, django_capture_on
     assert sent == [("training.tasks.run_export", job.pk)]
 
 
-def test_a_broker_that_is_away_leaves_the_job_queued(
-    project, monkeypatch, django_capture_on_commit_callbacks
-):
-    def fail(*args, **kwargs):
-        raise OSError("no broker")
-
-    monkeypatch.setattr(jobs.current_app, "send_task", fail)
-    with django_capture_on_commit_callbacks(execute=True):
+def test_a_broker_that_is_away_leaves_the_job_queued(project, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):  # no broker runs in the tests
         job = jobs.start(project, JobKind.IMPORT, {}, None)
     job.refresh_from_db()
     assert job.status == JobStatus.QUEUED

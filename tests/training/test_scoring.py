@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
+from curation.ingest.load import Loader
 from curation.models import Rationale, Score
 from curation.signals import rationales_stored
-from tests.make import make_model, make_question, make_rationale
+from tests.make import make_question, make_rationale
 from training.launch import launch
 from training.scoring import score, unscored
 from training.supervise import supervise
@@ -54,6 +53,12 @@ def test_lengths_are_the_authors_own_count_or_words(project):
     assert value(guessed, "tokens") == 9  # 8 + 3 = 11 , so 11 / 11
 
 
+def test_an_import_is_scored_though_no_worker_can_be_told(project):
+    rationale = make_rationale(make_question(project))
+    rationales_stored.send(sender=Loader, project=project, rationale_ids=[rationale.pk], batch=None)
+    assert value(rationale, "answer_correct") == 1
+
+
 def test_whoever_stores_rationales_gets_them_scored(project):
     rationale = make_rationale(make_question(project))
     rationales_stored.send(
@@ -72,24 +77,3 @@ def test_a_score_run_takes_what_lacks_a_score(project):
     run.refresh_from_db()
     assert run.result == {"scored": 1}
     assert not unscored(Rationale.objects.all()).exists()
-
-
-def test_three_thousand_rationales_take_seconds(project):
-    question = make_question(project, "What is 8 + 3?")
-    author = make_model(project)
-    thought = "\n".join(f"<<{n}+3={n + 3}>> {n} + 3 = {n + 3} plums" for n in range(8))
-    rationales = [
-        Rationale(
-            question=question,
-            role="teacher",
-            author_model=author,
-            thought=f"{thought} {n}",
-            answer=str(n % 20),
-        ).fill_keys()
-        for n in range(3000)
-    ]
-    Rationale.objects.bulk_create(rationales)
-    began = time.monotonic()
-    score(r.pk for r in rationales)
-    assert time.monotonic() - began < 12
-    assert Score.objects.filter(scorer="tokens").count() == 3000

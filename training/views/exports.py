@@ -9,13 +9,13 @@ from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from curation import jobs
 from curation.access import get_project_for
 from curation.models import DatasetVersion
 from curation.requests import Request
 from training.export import formats
 from training.exporting import ask_for_export, exports_of
 from training.recipe_form import ExportForm
-from training.tasks import run_export
 
 
 def export_new(request: Request, slug: str, number: int, name: str) -> HttpResponse:
@@ -29,7 +29,7 @@ def export_new(request: Request, slug: str, number: int, name: str) -> HttpRespo
         parquet = form.cleaned_data["data_files"] == "parquet"
         with transaction.atomic():
             job = ask_for_export(version, name, form.options, parquet, request.user)
-            run_export.delay_on_commit(job.pk)
+            jobs.tell(job)
         messages.success(request, "The export is queued; its file appears below when it is done.")
         return redirect(f"{version.get_absolute_url()}#exports")
     context = {
