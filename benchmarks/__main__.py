@@ -11,6 +11,8 @@ import importlib
 import json
 import os
 import platform
+import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -41,11 +43,16 @@ def main() -> None:
     unknown = set(arguments.names) - set(NAMES)
     if unknown:
         parser.error(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}.")
-    for name in arguments.names or NAMES:
-        before = circumstances()
-        result = importlib.import_module(f"benchmarks.{name}").run(arguments)
-        text = json.dumps({"circumstances": before, **result}, indent=1)
-        (RESULTS / f"{name}.json").write_text(text + "\n")
+    names = arguments.names or NAMES
+    if len(names) > 1:  # each in a process of its own, so that none warms up another
+        for name in names:
+            command = [sys.executable, "-m", "benchmarks", name, "--data", str(arguments.data)]
+            subprocess.run(command, check=True)
+        return
+    before = circumstances()
+    result = importlib.import_module(f"benchmarks.{names[0]}").run(arguments)
+    text = json.dumps({"circumstances": before, **result}, indent=1)
+    (RESULTS / f"{names[0]}.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,229 @@
+"""How long every page takes with the real files loaded: the server's time for each GET.
+
+Every address of the application is visited, or named below as one that is no page; a new one that
+is neither stops the benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks._project import files_in, fresh_installation
+
+VISITS = 15
+TARGET_MS = 200
+# Deeds and downloads.
+NO_PAGES = {
+    "export-file", "job-again", "job-cancel", "job-file", "queue-fill", "queue-open",
+    "review-draft", "review-layout", "review-skip", "run-cancel", "version-file", "version-left-out",
+    "import-preview", "queue-preview", "version-preview", "project-archive", "member-remove",
+    "member-role", "project-unarchive", "questions-to-queue",
+}  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    files = files_in(arguments.data)
+    with fresh_installation():
+        from curation.models import Question, Rationale
+
+        project, user = loaded(files)
+        rows = list(timed(project, user))
+        loaded_rows = {
+            "questions": Question.objects.count(),
+            "rationales": Rationale.objects.count(),
+        }
+    show(rows, loaded_rows)
+    return {"target_ms": TARGET_MS, "visits": VISITS, "loaded": loaded_rows, "pages": rows}
+
+
+def loaded(files: list[Any]) -> tuple[Any, Any]:
+    """A project with every file, a queue over the test questions that has been worked in, a
+    version, a run with a curve and an evaluation."""
+    from django.core.management import call_command
+
+    from curation.models import Membership, Project, Queue, User
+    from curation.queues import Filter, fill
+    from training.recipe import Recipe
+    from training.versions import freeze
+
+    user = User.objects.create_user("bench", password="bench")
+    project = Project.objects.create(slug="gsm8k", name="GSM8K", created_by=user)
+    Membership.objects.create(project=project, user=user, role="owner")
+    for file in files:
+        call_command("import", "gsm8k", file, verbosity=0)
+    queue = Queue.objects.create(
+        project=project, name="Test", filter=Filter(split="test").stored(), created_by=user
+    )
+    fill(queue)
+    judged(queue, user, 100)
+    version = freeze(project, Recipe(selection="correct"), user, "Everything right")
+    run_of(project, version)
+    return project, user
+
+
+def judged(queue: Any, user: Any, count: int) -> None:
+    from curation.judging import submit
+    from curation.leases import claim
+
+    for _ in range(count):
+        held = claim(queue, user)
+        order = held.shown_order
+        submit(held, {pk: rank for rank, pk in enumerate(order, 1)}, {order[0]: "accept"})
+    claim(queue, user)
+
+
+def run_of(project: Any, version: Any) -> None:
+    """A finished run of a thousand steps, and an evaluation of its model on every test question."""
+    from django.utils import timezone
+
+    from curation.models import LanguageModel, Question
+    from training.evaluate_runs import hash_of_ids
+    from training.launch import launch
+    from training.models import Evaluation, EvaluationItem, Metric, Run
+
+    student = LanguageModel.objects.create(
+        project=project, name="student", provider="local", uri="training/demo/student"
+    )
+    made = launch(project, "train", method="sft", dataset=version, student=student, enqueue=False)
+    names = ("loss", "learning_rate", "grad_norm", "tokens")
+    Metric.objects.bulk_create(
+        Metric(run=made, step=step, name=name, value=1 / step)
+        for step in range(1, 1001)
+        for name in names
+    )
+    looked = launch(project, "evaluate", student=student, enqueue=False)
+    now = timezone.now()
+    Run.objects.filter(pk__in=[made.pk, looked.pk]).update(
+        status="done", started_at=now, finished_at=now
+    )
+    ids = list(Question.objects.filter(project=project, split="test").values_list("pk", flat=True))
+    evaluation = Evaluation.objects.create(
+        run=looked,
+        model=student,
+        split="test",
+        questions=len(ids),
+        questions_sha256=hash_of_ids(ids),
+        summary={"accuracy": 0.5, "accuracy_low": 0.47, "accuracy_high": 0.53},
+    )
+    EvaluationItem.objects.bulk_create(
+        EvaluationItem(
+            evaluation=evaluation,
+            question_id=pk,
+            index=index,
+            thought="1 + 1 = 2",
+            answer="2",
+            correct=index == 0,
+            valid_steps=1.0,
+            token_count=9,
+            finish_reason="stop",
+        )
+        for pk in ids
+        for index in range(5)
+    )
+
+
+def timed(project: Any, user: Any) -> Iterator[dict[str, Any]]:
+    from django.test import Client
+
+    client = Client()
+    client.force_login(user)
+    for name, url in addresses(project):
+        spent = [visit(client, url) for _ in range(VISITS + 1)][1:]
+        yield {
+            "page": name,
+            "median_ms": round(statistics.median(spent), 1),
+            "slowest_ms": round(max(spent), 1),
+        }
+
+
+def visit(client: Any, url: str) -> float:
+    """Milliseconds of one GET, redirects followed."""
+    began = time.perf_counter()
+    answer = client.get(url, follow=True, headers={"host": "localhost"})
+    spent = (time.perf_counter() - began) * 1000
+    if answer.status_code != 200:
+        raise SystemExit(f"{url} answered {answer.status_code}.")
+    return spent
+
+
+def addresses(project: Any) -> Iterator[tuple[str, str]]:
+    """Name and address of every page, and of the searches that are worth a line of their own."""
+    from django.urls import get_resolver, reverse
+
+    from training.methods import methods
+
+    known = arguments_of(project)
+    for route in ours(get_resolver()):
+        if route.name in NO_PAGES:
+            continue
+        if route.name not in known:
+            raise SystemExit(f"{route.name}: name its arguments in {__file__}, or put it aside.")
+        yield route.name, reverse(route.name, args=known[route.name])
+    yield "login", "/accounts/login/"
+    questions = reverse("questions", args=[project.slug])
+    yield "questions, searched", f"{questions}?q=apples+basket"
+    yield "questions, test split", f"{questions}?split=test"
+    new = reverse("run-new", args=[project.slug])
+    for method in methods():
+        yield f"run-new, {method}", f"{new}?kind=train&method={method}"
+
+
+def ours(resolver: Any) -> Iterator[Any]:
+    """The patterns of curation and training."""
+    for group in resolver.url_patterns:
+        module = getattr(group, "urlconf_name", None)
+        if getattr(module, "__name__", "") in {"curation.urls", "training.urls"}:
+            yield from group.url_patterns
+
+
+def arguments_of(project: Any) -> dict[str, list[Any]]:
+    """What each page's address needs beside the project."""
+    from curation.models import Job, LanguageModel, Question, Queue
+    from training.export import formats
+    from training.models import Evaluation, Run
+
+    slug = project.slug
+    job = Job.objects.create(project=project, kind="import", status="done")
+    queue = Queue.objects.get(project=project)
+    held = queue.items.first().assignments.first()
+    alone = ("project", "project-settings", "members", "questions", "import", "jobs", "models",
+             "model-new", "queues", "queue-new", "versions", "version-new", "runs", "run-new",
+             "evaluations", "workers")  # fmt: skip
+    question = Question.objects.filter(project=project, split="test").first()
+    run = Run.objects.filter(project=project, kind="train").get()
+    return {
+        "projects": [],
+        "project-new": [],
+        **{name: [slug] for name in alone},
+        "question": [slug, question.pk],
+        "job": [slug, job.pk],
+        "model": [slug, LanguageModel.objects.filter(project=project).first().pk],
+        "queue": [slug, queue.pk],
+        "review": [slug, queue.pk],
+        "review-mine": [slug, queue.pk],
+        "review-item": [slug, queue.pk, held.pk],
+        "version": [slug, 1],
+        "version-exports": [slug, 1],
+        "export-new": [slug, 1, next(iter(formats()))],
+        "run": [slug, run.pk],
+        "run-metrics": [slug, run.pk],
+        "evaluation": [slug, Evaluation.objects.get().pk],
+    }
+
+
+def show(rows: list[dict[str, Any]], loaded_rows: dict[str, int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    told = ", ".join(f"{count:,} {name}" for name, count in loaded_rows.items())
+    table = Table("page", title=f"Every page with {told}")
+    table.add_column("median, ms", justify="right")
+    table.add_column(f"slowest of {VISITS}, ms", justify="right")
+    for row in sorted(rows, key=lambda row: -row["slowest_ms"]):
+        slow = "[red]" if row["slowest_ms"] > TARGET_MS else ""
+        table.add_row(row["page"], f"{row['median_ms']}", f"{slow}{row['slowest_ms']}")
+    Console().print(table)
