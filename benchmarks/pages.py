@@ -19,7 +19,8 @@ TARGET_MS = 200
 # Deeds and downloads.
 NO_PAGES = {
     "export-file", "job-again", "job-cancel", "job-file", "queue-fill", "queue-open",
-    "review-draft", "review-layout", "review-skip", "run-cancel", "version-file", "version-left-out",
+    "review-draft", "review-layout", "review-skip", "run-cancel", "version-file",
+    "version-left-out",
     "import-preview", "queue-preview", "version-preview", "project-archive", "member-remove",
     "member-role", "project-unarchive", "questions-to-queue",
 }  # fmt: skip
