@@ -38,7 +38,10 @@ class JudgeRanking(BaseModel):
 
 
 class Question(BaseModel):
-    """A question and the rationales that the dataset version selected for it."""
+    """A question and the rationales that the dataset version selected for it.
+
+    A line whose completions are all answers drawn after one thought carries that thought.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -47,5 +50,7 @@ class Question(BaseModel):
     reference_answer: str = ""
     answer_kind: AnswerKind = "number"
     split: str | None = None
+    thought: str | None = None
+    conditioned_on: str | None = None  # the id of that thought
     completions: list[Completion] = Field(default_factory=list)
     rankings: list[JudgeRanking] = Field(default_factory=list)

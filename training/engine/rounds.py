@@ -9,7 +9,7 @@ source is the dataset is read, not drawn.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -20,7 +20,7 @@ from typing import Any
 from training.decoding.prompts import Renderer, split_completion
 from training.decoding.record import Question
 from training.decoding.sampling import Sampling
-from training.engine.files import append_rows, read_rows, write_json
+from training.engine.files import append_rows, keep_rows, read_rows, write_json
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 from training.methods.base import Group, Prompt, Round, Skipped
@@ -46,6 +46,7 @@ class Rounds:
 
     def __post_init__(self) -> None:
         self.opened = -1
+        self.on_disk: dict[int, dict[int, list[Row]]] | None = None  # until a round is drawn
         self.kinds: list[Round] = self.method.rounds(self.config)
         self.by_id = {question.id: question for question in self.questions}
         sources = {kind.source for kind in self.kinds}
@@ -64,7 +65,7 @@ class Rounds:
             groups = list(self.stored)
         else:
             groups = self._drawn(number, model, stop)
-        self._compare_with_reference(groups)
+        self._compare_with_reference(groups, model)
         self.method.weigh(groups, self.config)
         self.groups, self.opened = groups, number
 
@@ -76,11 +77,13 @@ class Rounds:
         return [group for groups in made for group in groups]
 
     def _prompts(self) -> list[Prompt]:
-        made = [
-            self.method.prompts(question, self.config, self.text, self.skipped)
-            for question in self.questions
-        ]
-        return [prompt for prompts in made for prompt in prompts]
+        """Each prompt once: a question may have several lines, its own rationales' first."""
+        lines = sorted(self.questions, key=lambda question: question.thought is not None)
+        unique: dict[tuple[int, ...], Prompt] = {}
+        for question in lines:
+            for prompt in self.method.prompts(question, self.config, self.text, self.skipped):
+                unique.setdefault(tuple(prompt.ids), prompt)
+        return list(unique.values())
 
     def _chosen(self, number: int) -> Sequence[Any]:
         """The prompts (or stored groups) of a round."""
@@ -113,12 +116,21 @@ class Rounds:
         ]
 
     def _rows_of(self, number: int) -> dict[int, list[Row]]:
-        """The whole chunks of a round that are on disk."""
-        chunks: dict[int, list[Row]] = defaultdict(list)
-        for row in read_rows(self.folder / "samples.jsonl"):
-            if row["round"] == number:
-                chunks[row["chunk"]].append(row)
-        return {chunk: rows for chunk, rows in chunks.items() if len(rows) == rows[0]["of_chunk"]}
+        """The chunks of a round that are on disk. The file is read once: later rounds are ours."""
+        if self.on_disk is None:
+            self.on_disk = self._whole_chunks(number)
+        return self.on_disk.pop(number, {})
+
+    def _whole_chunks(self, first: int) -> dict[int, dict[int, list[Row]]]:
+        """By round, from round `first` on. What a crash left of a chunk is cut off the file."""
+        path = self.folder / "samples.jsonl"
+        counts = Counter((row["round"], row["chunk"]) for row in read_rows(path))
+        keep_rows(path, lambda row: counts[row["round"], row["chunk"]] == row["of_chunk"])
+        found: dict[int, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
+        for row in read_rows(path):
+            if row["round"] >= first:
+                found[row["round"]][row["chunk"]].append(row)
+        return found
 
     def _draw(self, number: int, chunk: int, prompts: Sequence[Prompt], model: Any) -> list[Row]:
         """One chunk of samples, scored, as rows of `samples.jsonl`."""
@@ -182,11 +194,12 @@ class Rounds:
             old_logprobs=[row["logprobs"] for row in rows] + blank,
         )
 
-    def _compare_with_reference(self, groups: list[Group]) -> None:
+    def _compare_with_reference(self, groups: list[Group], model: Any) -> None:
         """Give each group the log-probabilities of the frozen start, if there is one."""
         if self.reference is None:
             return
         from training.engine.reference import add_reference_logprobs
 
-        temperature = getattr(self.config, "temperature", 1.0)
-        add_reference_logprobs(self.reference, groups, temperature, self.config.tokens_per_batch)
+        reference = self.reference.to(next(model.parameters()).device)
+        temperature, tokens = self.config.temperature, self.config.tokens_per_batch
+        add_reference_logprobs(reference, groups, temperature, tokens)

@@ -89,6 +89,7 @@ class Window:
     live_sequences: int = 0  # present, not anchors, not truncated
     live_tokens: int = 0
     anchors: int = 0
+    weighted_groups: int = 0  # groups with a weight that is not 0
 
 
 def window_of(groups: Sequence[Group]) -> Window:
@@ -103,6 +104,7 @@ def window_of(groups: Sequence[Group]) -> Window:
         live_sequences=len(live),
         live_tokens=sum(len(g.completions[n]) for g, n in live),
         anchors=sum(g.anchor[n] for g, n in rows),
+        weighted_groups=sum(any(g.weights) for g in groups),
     )
 
 
