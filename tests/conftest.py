@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -65,3 +70,25 @@ def viewer(member):
 @pytest.fixture
 def stranger(member):
     return member("stan")
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    """A Redis of the test's own; its URL."""
+    from config.embedded import broker_url, redis_command
+
+    with tempfile.TemporaryDirectory(prefix="stillroom-broker-") as folder:
+        redis = subprocess.Popen(redis_command(Path(folder)), stdout=subprocess.DEVNULL)
+        yield broker_url(Path(folder))
+        redis.terminate()
+        redis.wait(10)
+
+
+@pytest.fixture
+def other_process_env(transactional_db) -> dict[str, str]:
+    """The environment of a process that works on the tests' database."""
+    from django.db import connection
+
+    url = urlsplit(os.environ["DATABASE_URL"])
+    database = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    return {**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "config.settings"}

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
+from django.conf import settings
 
 from curation.models import LanguageModel, Project, Provider
 
@@ -110,7 +111,8 @@ def _folder_problem(uri: str) -> str:
         return (
             f"A model cannot be read from {scheme}://. Use a folder, or one of s3://, gs://, az://."
         )
-    if not scheme and not PurePosixPath(uri).is_absolute():
+    ours = (settings.BASE_DIR / uri / "config.json").is_file()  # the demo's checkpoints
+    if not scheme and not ours and not PurePosixPath(uri).is_absolute():
         return "Give the whole path of the folder, from / on, as the worker sees it."
     return ""
 

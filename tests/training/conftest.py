@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 import pytest
-from django.db import connection
 
 from tests.make import make_question, make_rationale
 
@@ -80,11 +77,3 @@ def train_run(project, version, student):
     from training.launch import launch
 
     return launch(project, "train", method="sft", dataset=version, student=student, enqueue=False)
-
-
-@pytest.fixture
-def other_process_env():
-    """The environment of a process that works on the tests' database."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    database = url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
-    return {**os.environ, "DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "config.settings"}

@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from config.embedded import broker_url, redis_command
 from tests.make import make_question, make_rationale
 from training.launch import launch
 from training.models import Run, Worker
@@ -20,16 +18,6 @@ from training.workers import probe_device, worker_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def broker():
-    """A Redis of our own; its URL."""
-    with tempfile.TemporaryDirectory(prefix="stillroom-broker-") as folder:
-        redis = subprocess.Popen(redis_command(Path(folder)), stdout=subprocess.DEVNULL)
-        yield broker_url(Path(folder))
-        redis.terminate()
-        redis.wait(10)
 
 
 @pytest.fixture
