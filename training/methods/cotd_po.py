@@ -226,7 +226,9 @@ def groups(question: Question, config: Config, text: Renderer, skipped: Skipped)
     """The stored student completions of one line, with the rewards that the dataset gives them."""
     if question.thought is not None and config.condition == "question":
         return []  # answers to a given thought are no rationales of the student's own
-    written = [c for c in question.completions if c.role == "student" and c.answer.strip()]
+    samples = [c for c in question.completions if c.role == "student"]
+    written = [c for c in samples if c.answer.strip()]
+    skipped["student completion without an answer"] += len(samples) - len(written)
     made = []
     for prompt in prompts(question, config, text, skipped):
         own = [c for c in written if c.conditioned_on == prompt.conditioned_on]

@@ -151,18 +151,15 @@ class Config(OnlineConfig):
     )
 
     @model_validator(mode="after")
-    def _own_clip(self) -> Config:
-        """The stored config says what is done."""
-        low, high = CLIP.get(self.loss_type, TOKEN_CLIP)
-        self.epsilon = low if self.epsilon is None else self.epsilon
-        self.epsilon_high = high if self.epsilon_high is None else self.epsilon_high
-        return self
-
-    @model_validator(mode="after")
     def _band_within_length(self) -> Config:
         if self.overlong_band > self.max_completion_tokens:
             raise ValueError("overlong_band cannot exceed max_completion_tokens")
         return self
+
+    def clip_range(self) -> tuple[float, float]:
+        """Between which ratios a completion still teaches."""
+        low, high = CLIP.get(self.loss_type, TOKEN_CLIP)
+        return 1 - (self.epsilon or low), 1 + (self.epsilon_high or high)
 
 
 def rounds(config: Config) -> list[Round]:
@@ -230,14 +227,15 @@ def objective(logprobs: Any, batch: Any, config: Config) -> tuple[Any, dict[str,
     change = (policy - old) * mask  # [B, N, T]
     level = sequence_mean(change, mask) if config.loss_type == "gspo" else change
     ratio, advantage = level.exp(), batch.weights[..., None]
-    clipped = ratio.clamp(1 - config.epsilon, 1 + config.epsilon_high)
+    low, high = config.clip_range()
+    clipped = ratio.clamp(low, high)
     per_token = -(ratio * advantage).minimum(clipped * advantage)  # [B, N, T], or [B, N, 1]
     penalty = k3(policy, batch, change) if config.beta else 0.0
     loss = divided((per_token + config.beta * penalty) * mask, mask, batch.window, config)
     tokens = max(1, drawn(batch.window, config)[1])
     facts = {
-        "clipped_low": ((ratio < 1 - config.epsilon) & (advantage < 0)) * mask,
-        "clipped_high": ((ratio > 1 + config.epsilon_high) & (advantage > 0)) * mask,
+        "clipped_low": ((ratio < low) & (advantage < 0)) * mask,
+        "clipped_high": ((ratio > high) & (advantage > 0)) * mask,
         "ratio": change.exp() * mask,
         "logprob_gap": change.abs(),
         "entropy": -policy * mask,  # an estimate: of the tokens drawn, while the policy drew them

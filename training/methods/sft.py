@@ -42,7 +42,7 @@ class Config(MethodConfig):
         json_schema_extra=grouped("Data"),
     )
     roles: list[Literal["teacher", "human", "student"]] = Field(
-        default_factory=lambda: ["teacher", "human"],
+        ["teacher", "human"],
         min_length=1,
         title="Written by",
         description="Whose rationales are imitated.",
