@@ -102,9 +102,7 @@ def import_file(page: Page, project, stories: Path) -> None:
     expect(page.get_by_text("Done", exact=True).first).to_be_visible(timeout=JOB)
     assert Question.objects.count() == 12
     assert Rationale.objects.count() == 36
-    expect(
-        page.get_by_role("cell", name="is empty").or_(page.get_by_text("is empty")).first
-    ).to_be_visible()
+    expect(page.get_by_role("cell", name="is missing or empty")).to_be_visible()
 
 
 def make_queue(page: Page, project) -> None:
@@ -152,8 +150,13 @@ def add_the_student(page: Page, project) -> None:
 def train_on_the_version(page: Page, project) -> None:
     page.goto(reverse("version", args=[project.slug, 1]))
     page.get_by_role("link", name="Train on this").click()
+    page.wait_for_url("**/runs/new/**", wait_until="load")
     page.get_by_label("Method").select_option("sft")
-    page.get_by_label("Model").select_option(label="sapling")
+    expect(page.get_by_role("group", name="Data")).to_be_visible()
+    expect(page.get_by_label("Dataset version").locator("option:checked")).to_contain_text("v1")
+    page.get_by_label("Student", exact=True).select_option(label="sapling")
+    for heading in page.locator("details.settings > summary").all():
+        heading.click()
     page.get_by_label("Epochs").fill("4")
     page.get_by_label("Groups per step").fill("1")
     page.get_by_role("button", name="Launch").click()
