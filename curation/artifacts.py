@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -105,3 +106,15 @@ def remove(uri: str) -> None:
     fs, path = filesystem(uri)
     with suppress(FileNotFoundError):
         fs.rm(path, recursive=True)
+
+
+def files_under(path: str) -> Iterator[tuple[str, float]]:
+    """The URI of every file below a path under ARTIFACTS_URL, and when it was written (in seconds
+    since 1970; 0 where the store does not tell)."""
+    fs, root = filesystem(artifact_uri(path))
+    if not fs.exists(root):
+        return
+    for found, facts in fs.find(root, detail=True).items():
+        written = facts.get("mtime") or facts.get("LastModified") or facts.get("created") or 0
+        stamp = written.timestamp() if isinstance(written, datetime) else float(written)
+        yield artifact_uri(f"{path}/{found[len(root) :].lstrip('/')}"), stamp

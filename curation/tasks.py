@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import current_app, shared_task
 
-from curation import jobs
+from curation import jobs, uploads
 from curation.ingest.job import perform
 from curation.models import Job
 
@@ -22,4 +22,10 @@ def requeue_lost_jobs() -> int:
     return jobs.requeue_lost()
 
 
+@shared_task(name="curation.tasks.sweep_uploads", queue="cpu")
+def sweep_uploads() -> int:
+    return uploads.sweep()
+
+
 current_app.add_periodic_task(15.0, requeue_lost_jobs.s(), name="requeue-lost-jobs")
+current_app.add_periodic_task(6 * 3600.0, sweep_uploads.s(), name="sweep-uploads")

@@ -6,6 +6,7 @@ The ticket travels through the preview, so nothing about an unfinished import ne
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,8 +17,8 @@ from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 
-from curation.artifacts import project_path, store
-from curation.models import Project
+from curation.artifacts import files_under, project_path, remove, store
+from curation.models import Job, JobKind, Project
 
 SALT = "stillroom.upload"
 DAY = 24 * 60 * 60
@@ -66,3 +67,16 @@ def find(project: Project, ticket: str) -> Upload | None:
     if found["project"] != project.pk:
         return None
     return Upload(found["uri"], found["name"])
+
+
+def sweep() -> int:
+    """Delete uploads that no import has taken up within two days; returns how many."""
+    wanted = set(Job.objects.filter(kind=JobKind.IMPORT).values_list("params__file", flat=True))
+    long_ago = time.time() - 2 * DAY
+    swept = 0
+    for project in Project.objects.all():
+        for uri, written in files_under(project_path(project, "uploads")):
+            if uri not in wanted and written < long_ago:
+                remove(uri)
+                swept += 1
+    return swept

@@ -1,16 +1,19 @@
 """Import in the browser: upload, look, start; bounded, signed, and only for researchers."""
 
 import json
+import os
 import re
+import time
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from curation.models import Job, JobStatus, LanguageModel, Project, Question, Rationale
+from curation.artifacts import exists
+from curation.models import Job, JobKind, JobStatus, LanguageModel, Project, Question, Rationale
 from curation.tasks import run_import
-from curation.uploads import find, keep
+from curation.uploads import DAY, find, keep, sweep
 
 GSM = [{"question": f"q{n}?", "answer": f"{n} + 1\n#### {n + 1}"} for n in range(7)]
 
@@ -173,3 +176,18 @@ def test_the_authors_of_an_import_become_models(client, project, researcher):
     client.post(preview, {"human": "Teachers of Leipzig", "start": "1"})
     run_import(Job.objects.get().pk)
     assert LanguageModel.objects.get().name == "Teachers of Leipzig"
+
+
+def test_uploads_that_nobody_imported_are_swept_after_two_days(project, settings, tmp_path):
+    settings.ARTIFACTS_URL = f"file://{tmp_path}"
+    taken, left, fresh = (
+        find(project, keep(project, SimpleUploadedFile(f"{name}.jsonl", b"{}")))
+        for name in ("taken", "left", "fresh")
+    )
+    Job.objects.create(project=project, kind=JobKind.IMPORT, params={"file": taken.uri})
+    for upload in (taken, left):
+        path = upload.uri.removeprefix("file://")
+        os.utime(path, (0, time.time() - 3 * DAY))
+    assert sweep() == 1
+    assert [exists(upload.uri) for upload in (taken, left, fresh)] == [True, False, True]
+    assert sweep() == 0
