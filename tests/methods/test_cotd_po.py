@@ -19,12 +19,18 @@ from tests.methods.tiny import (
     random_numbers,
     splits,
     summed_over,
-    weighed,
 )
 from training.decoding.record import Question
 from training.methods import cotd_po
-from training.methods.base import Skipped
+from training.methods.base import Skipped, group_facts, window_of
 from training.methods.cotd_po import Config
+
+
+def weighed(method, groups, config):
+    """With their targets, and nothing dropped."""
+    for group in groups:
+        group.weights = method.targets(group, config)
+    return groups
 
 
 def targets(rewards, **settings):
@@ -278,6 +284,34 @@ def test_the_share_of_samples_that_still_count():
     effective = sum(ratios) ** 2 / sum(ratio**2 for ratio in ratios) / 2
     assert float(shares["effective_samples"]) == pytest.approx(effective)
     assert float(shares["drift"]) == pytest.approx(0.5)
+
+
+def test_what_the_loss_does_not_read_is_dropped_and_still_logged():
+    nan = float("nan")
+    fields = {"completions": [[1, 2], [1, 2], [3], [4], [5, 6, 7]]}
+    rewards, anchor = [1.0, 1.0, 0.0, nan, nan], [False] * 4 + [True]
+    group = make_group([], rewards, present=[True] * 3 + [False, True], anchor=anchor, **fields)
+    cotd_po.weigh([group], Config())
+    assert group.completions == [[1, 2], [3], [5, 6, 7]]
+    assert group.anchor == [False, False, True]
+    facts = group_facts([group], [group])
+    assert facts["reward_mean"] == pytest.approx(2 / 3)
+    assert facts["completion_tokens"] == pytest.approx(5 / 3)
+
+
+def test_dropping_changes_no_loss():
+    whole = weighed(cotd_po, mixed_groups(Config()), Config())
+    window = window_of(whole)
+    numbers = random_numbers(whole)
+    least = mixed_groups(Config())
+    cotd_po.weigh(least, Config())
+    kept = [
+        [numbers[b][n] for n in cotd_po.read_by_loss(group, Config())]
+        for b, group in enumerate(whole)
+    ]
+    before = cotd_po.objective(make_logprobs(numbers), make_batch(whole, window), Config())[0]
+    after = cotd_po.objective(make_logprobs(kept), make_batch(least, window), Config())[0]
+    assert after.item() == pytest.approx(before.item())
 
 
 # --- Where groups come from -----------------------------------------------------------------------

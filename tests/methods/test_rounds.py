@@ -1,4 +1,4 @@
-"""Rounds: what each is made of is known before the first is drawn, and each prompt is there once."""
+"""Rounds: their sizes are known before the first is drawn, and no prompt is there twice."""
 
 from __future__ import annotations
 

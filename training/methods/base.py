@@ -55,6 +55,9 @@ class Group:
         self.weights = self.weights or [0.0] * n
         self.anchor = self.anchor or [False] * n
         self.truncated = self.truncated or [False] * n
+        self.drawn = [
+            (self.rewards[n], len(self.completions[n]), self.truncated[n]) for n in self.compared()
+        ]  # what the log says of them, also of those that `keep` drops
 
     @property
     def tokens(self) -> int:
@@ -64,6 +67,14 @@ class Group:
     def compared(self) -> list[int]:
         """The places that take part in a comparison."""
         return [n for n, here in enumerate(self.present) if here and not self.anchor[n]]
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Drop the other completions, which the loss does not read, before the forward does."""
+        for name in ("completions", "present", "rewards", "weights", "anchor", "truncated"):
+            setattr(self, name, [getattr(self, name)[n] for n in places])
+        for name in ("old_logprobs", "ref_logprobs"):
+            if (rows := getattr(self, name)) is not None:
+                setattr(self, name, [rows[n] for n in places])
 
 
 @dataclass(frozen=True)
@@ -290,15 +301,14 @@ class OnlineConfig(MethodConfig):
 def group_facts(groups: Sequence[Group], live: Sequence[Group]) -> dict[str, float]:
     """What every method logs of a step: rewards, lengths, and how many groups taught nothing."""
     facts: dict[str, float] = {"groups": len(groups), "groups_skipped": len(groups) - len(live)}
-    rows = [(group, n) for group in groups for n in group.compared()]
-    if not rows:
+    drawn = [each for group in groups for each in group.drawn]
+    if not drawn:
         return facts
-    facts |= reward_facts([group.rewards[n] for group, n in rows])
-    lengths = [len(group.completions[n]) for group, n in rows]
     return {
         **facts,
-        "completion_tokens": sum(lengths) / len(rows),
-        "truncated_share": sum(group.truncated[n] for group, n in rows) / len(rows),
+        **reward_facts([reward for reward, _, _ in drawn]),
+        "completion_tokens": sum(length for _, length, _ in drawn) / len(drawn),
+        "truncated_share": sum(cut for _, _, cut in drawn) / len(drawn),
     }
 
 

@@ -324,13 +324,21 @@ def _ids(completion: Completion, prompt: Prompt, text: Renderer) -> list[int]:
 
 
 def weigh(groups: list[Group], config: Config) -> None:
-    """Set `weights` to p. 0 says that a completion is not compared."""
+    """Set `weights` to p, and drop what is neither compared nor imitated."""
     for group in groups:
         group.weights = targets(group, config)
+        group.keep(read_by_loss(group, config))
+
+
+def read_by_loss(group: Group, config: Config) -> list[int]:
+    """The places that the loss reads; at least one, as a thought is read with what follows it."""
+    if config.beta:  # the KL term is a mean over everything that was drawn
+        return [n for n, here in enumerate(group.present) if here] or [0]
+    return [n for n, p in enumerate(group.weights) if p > 0 or group.anchor[n]] or [0]
 
 
 def targets(group: Group, config: Config) -> list[float]:
-    """p of one group; all 0 where nothing is to be compared."""
+    """p of one group; 0 says that a completion is not compared."""
     weights = [0.0] * len(group.completions)
     places = group.compared()
     if config.merge_copies:
