@@ -138,7 +138,7 @@ class Config(OnlineConfig):
     )
     paper_code: bool = Field(
         False,
-        title="As the authors' code",
+        title="As in the published code",
         description="Do as the released file does, faults included: kappa 5, scale 0.5 over the "
         "padded length of prompt and completion, imitation weight 1, ties levelled, copies kept. "
         "Overrides those settings.",
