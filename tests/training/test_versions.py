@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from hashlib import sha256
 
@@ -326,53 +325,6 @@ def test_the_number_of_queries_does_not_grow_with_the_rationales(
 ):
     with django_assert_max_num_queries(16):
         preview(orchard, Recipe())
-
-
-@pytest.mark.slow
-def test_twenty_thousand_rationales(project, shared_data, capsys):
-    """GSM8K's questions with three rationales each; the time is told, not asserted."""
-    teacher = make_model(project)
-    texts = [json.loads(line) for line in (shared_data / "gsm8k_train.jsonl").open()]
-    questions = Question.objects.bulk_create(
-        Question(
-            project=project,
-            text=row["question"],
-            text_hash=str(n),
-            external_id=str(n),
-            split="test" if n % 10 == 0 else "train",
-        )
-        for n, row in enumerate(texts)
-    )
-    rationales = Rationale.objects.bulk_create(
-        [
-            Rationale(
-                question=question,
-                role="teacher",
-                author_model=teacher,
-                thought=f"{row['answer']} way {k}",
-                answer="1",
-            ).fill_keys()
-            for question, row in zip(questions, texts, strict=True)
-            for k in range(3)
-        ],
-        batch_size=2000,
-    )
-    Score.objects.bulk_create(
-        [
-            Score(rationale=one, scorer="answer_correct", scorer_version="1", value=1)
-            for one in rationales
-        ],
-        batch_size=5000,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("analyze")
-    times = []
-    for deed in (preview, lambda *given: freeze(*given, None)):
-        start = time.perf_counter()
-        deed(project, Recipe(selection="correct"))
-        times.append(time.perf_counter() - start)
-    with capsys.disabled():
-        print(f"\n{len(rationales)} rationales: preview {times[0]:.1f} s, freeze {times[1]:.1f} s")
 
 
 def test_a_version_that_cannot_be_numbered_leaves_no_file(orchard):
