@@ -52,11 +52,14 @@ EVALUATION = {"split": "test", "samples_per_question": 4, "max_new_tokens": LENG
 ONLINE = {
     "rounds": 10,
     "questions_per_round": 64,
-    "groups_per_step": 64,
+    "groups_per_step": 32,
     "group_size": 8,
+    "epochs": 1,
     "learning_rate": 4e-4,
+    "schedule": "constant",
+    "warmup": 0.3,
     "max_completion_tokens": LENGTH,
-    "checkpoint_every": 10,
+    "checkpoint_every": 20,
 }
 METHODS: dict[str, dict[str, Any]] = {
     "sft": {
@@ -66,7 +69,7 @@ METHODS: dict[str, dict[str, Any]] = {
         "max_completion_tokens": LENGTH,
         "roles": ["teacher", "student"],
     },
-    "cotd_po": {**ONLINE, "condition": "question"},
+    "cotd_po": {**ONLINE, "condition": "question", "nll": 0.3},
     "grpo": ONLINE,
 }
 FIGURES = (

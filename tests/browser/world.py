@@ -1,0 +1,212 @@
+"""A project with a bit of everything, long texts and failures among it, for looking at pages."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from math import exp
+from pathlib import Path
+
+from django.utils import timezone
+
+from curation.judging import submit
+from curation.leases import claim
+from curation.models import Job, LanguageModel, Project, Queue, User
+from curation.queues import fill
+from tests.make import make_model, make_question, make_rationale
+from training.demo.problems import demo_problems, write_rationale
+from training.evaluate_runs import hash_of_ids
+from training.exporting import ask_for_export, perform
+from training.launch import launch
+from training.models import Evaluation, EvaluationItem, Metric, Run, Worker
+from training.recipe import Recipe
+from training.scoring import score
+from training.versions import freeze
+
+LONG = (
+    "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in "
+    "May. How many clips did Natalia sell altogether in April and May?"
+)
+WORKED = (
+    "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\n"
+    "Natalia sold 48+24 = <<48+24=72>>72 clips altogether in April and May.\n\n"
+    "In other words $x + \\frac{x}{2} = \\frac{3x}{2}$ with $x = 48$."
+)
+
+
+def make_world(project: Project, owner: User, annotator: User, folder: Path) -> None:
+    project.description = "Number stories, a teacher of care and a student of mixed habits."
+    project.guidelines = "Prefer the **shorter** of two right ways.\n\n* No step may be missing."
+    project.save()
+    make_rationales(project)
+    queue = make_work(project, annotator)
+    for selection in ("correct", "accepted"):
+        freeze(project, Recipe(selection=selection), owner, f"{selection} rationales")
+    version = project.dataset_versions.get(number=1)
+    export = ask_for_export(version, "sft", {}, False, owner)
+    if export.claim():
+        perform(export)
+    make_jobs(project, owner)
+    make_runs(project, owner, folder)
+    assert queue.items.exists()
+
+
+def make_rationales(project: Project) -> None:
+    rng = random.Random(7)
+    teacher = make_model(
+        project, "DeepSeek-R1-Distill-Qwen-14B", revision="main", licence="mit", provider="openai",
+        uri="http://teacher.example:8000/v1",
+    )  # fmt: skip
+    student = make_model(project, "student", provider="local", uri="training/demo/student")
+    made = []
+    for number, problem in enumerate(demo_problems(40)):
+        question = make_question(
+            project, problem.question, reference_answer=str(problem.answer), source="stories",
+            split="test" if number < 10 else "train",
+        )  # fmt: skip
+        for index, habit in enumerate(("careful", "careful", "misread", "slip")):
+            written = write_rationale(problem, habit, rng)
+            role, author = ("teacher", teacher) if index < 2 else ("student", student)
+            made.append(
+                make_rationale(
+                    question,
+                    written.thought,
+                    answer=str(written.answer),
+                    role=role,
+                    author_model=author,
+                    seed=number * 10 + index,
+                    index=index,
+                    prompt_sent=problem.question,
+                    sampling={"temperature": 0.7, "top_p": 1.0},
+                )
+            )
+    asked = make_question(project, LONG, reference_answer="72", source="gsm8k")
+    made.append(make_rationale(asked, WORKED, answer="72", author_model=teacher))
+    made.append(
+        make_rationale(asked, WORKED * 8, answer="72", role="student", author_model=student)
+    )
+    score(rationale.pk for rationale in made)
+
+
+def make_work(project: Project, annotator: User) -> Queue:
+    queue = Queue.objects.create(
+        project=project, name="First look at the stories of the spring", overlap=2,
+        guidelines="Ties are welcome.", filter={"split": "train"}, created_by=annotator,
+    )  # fmt: skip
+    fill(queue)
+    for _ in range(6):
+        held = claim(queue, annotator)
+        assert held is not None
+        order = held.shown_order
+        submit(
+            held,
+            {pk: rank for rank, pk in enumerate(order, 1)},
+            {order[0]: "accept", order[-1]: "reject"},
+        )
+    Queue.objects.create(project=project, name="Closed one", is_open=False, created_by=annotator)
+    return queue
+
+
+def make_jobs(project: Project, owner: User) -> None:
+    left_out = [{"line": 7, "field": "question", "reason": "is missing or empty"}]
+    report = {
+        "rows": 7473, "questions_added": 7472, "questions_known": 0, "rationales_added": 7472,
+        "rationales_known": 0, "left_out_total": 1, "left_out": left_out, "notes": [],
+        "shape": "GSM8K as published", "split": "train", "source": "gsm8k_train",
+    }  # fmt: skip
+    now = timezone.now()
+    times = {"started_at": now - timedelta(seconds=3), "finished_at": now, "created_by": owner}
+    name = {"file": "file:///tmp/gsm8k_train.jsonl", "name": "gsm8k_train.jsonl"}
+    Job.objects.create(
+        project=project, kind="import", status="done", params=name, report=report, done=7473,
+        total=7473, **times,
+    )  # fmt: skip
+    Job.objects.create(
+        project=project, kind="import", status="failed", params=name | {"name": "notes.docx"},
+        error="The file is a ZIP archive or a spreadsheet. Unpack it, or save it as CSV.", **times,
+    )  # fmt: skip
+    Job.objects.create(
+        project=project, kind="import", status="running", params=name, done=3000, total=7473,
+        started_at=now, heartbeat_at=now, created_by=owner,
+    )  # fmt: skip
+
+
+def make_runs(project: Project, owner: User, folder: Path) -> None:
+    student = LanguageModel.objects.get(project=project, name="student")
+    version = project.dataset_versions.get(number=1)
+    frame = {"student": student, "by": owner, "enqueue": False}
+    done = launch(project, "train", method="grpo", dataset=version, name="First try", **frame)
+    rng = random.Random(3)
+    Metric.objects.bulk_create(
+        Metric(run=done, step=step, name=name, value=value)
+        for step in range(1, 121)
+        for name, value in {
+            "loss": exp(-step / 60) + rng.gauss(0, 0.05),
+            "reward_mean": 0.8 - 0.4 * exp(-step / 40) + rng.gauss(0, 0.03),
+            "learning_rate": 1e-5,
+            "grad_norm": 1 + rng.random(),
+        }.items()
+    )
+    (folder / "log.txt").write_text("step 119: loss 0.14\nstep 120: loss 0.13\nFinished.\n")
+    sample = {"round": 3, "index": 0, "question": "1", "text": "8 + 3 = 11\n#### 11", "reward": 1.0}
+    rows = [sample | {"index": n, "token_ids": [0] * 20, "finish_reason": "stop"} for n in range(4)]
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    now = timezone.now()
+    Run.objects.filter(pk=done.pk).update(
+        status="done", folder=str(folder), attempt=1, started_at=now - timedelta(minutes=7),
+        finished_at=now, progress={"done": 120, "total": 120, "unit": "steps"},
+    )  # fmt: skip
+    going = launch(project, "train", method="cotd_po", dataset=version, **frame)
+    going.claim("bench:gpu/1/x")
+    Run.objects.filter(pk=going.pk).update(
+        progress={"done": 30, "total": 200, "unit": "steps", "from": 0, "doing": "training",
+                  "since": (now - timedelta(minutes=2)).isoformat()},
+    )  # fmt: skip
+    failed = launch(project, "train", method="sft", dataset=version, **frame)
+    Run.objects.filter(pk=failed.pk).update(
+        status="failed", attempt=3, started_at=now, finished_at=now,
+        error="The engine was killed by SIGKILL in attempt 3 of 3. "
+        "Often that means that memory ran out.",
+    )  # fmt: skip
+    launch(project, "generate", name="Teacher's rationales", **frame)
+    for number, accuracy in enumerate((0.61, 0.74)):
+        make_evaluation(project, student, owner, accuracy, number)
+    Worker.objects.create(
+        name="bench:gpu", host_class="gpu", device="NVIDIA H200", memory_bytes=150 * 1024**3,
+        heartbeat_at=now, running=going,
+    )  # fmt: skip
+
+
+def make_evaluation(
+    project: Project, student: LanguageModel, owner: User, accuracy: float, number: int
+) -> None:
+    model = student if not number else make_model(
+        project, "First try · run 1", revision="step 120", provider="local", uri="/models/120"
+    )  # fmt: skip
+    run = launch(project, "evaluate", student=model, by=owner, enqueue=False)
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk).update(status="done", started_at=now, finished_at=now)
+    asked = list(project.questions.filter(split="test"))
+    evaluation = Evaluation.objects.create(
+        run=run, model=model, split="test", questions=len(asked),
+        questions_sha256=hash_of_ids([question.pk for question in asked]),
+        summary={
+            "accuracy": accuracy, "accuracy_low": accuracy - 0.06, "accuracy_high": accuracy + 0.06,
+            "sampled_accuracy": accuracy - 0.2, "sampled_accuracy_low": accuracy - 0.25,
+            "sampled_accuracy_high": accuracy - 0.15, "valid_chain_share": 0.9,
+            "valid_chain_share_low": 0.85, "valid_chain_share_high": 0.95, "length_ratio": 1.1,
+            "similarity": 0.8, "similarity_shuffled": 0.4, "distinct_derivations": 1.7,
+            "vendi": 2.2, "distinct_2": 0.5, "parsed_share": 0.99, "truncated_share": 0.01,
+            "completion_tokens": 44.0,
+        },
+    )  # fmt: skip
+    EvaluationItem.objects.bulk_create(
+        EvaluationItem(
+            evaluation=evaluation, question=question, index=index, thought="8 + 3 = 11",
+            answer=question.reference_answer if index < 2 else "9", correct=index < 2,
+            valid_steps=1.0, token_count=20, finish_reason="stop",
+        )
+        for question in asked
+        for index in range(4)
+    )  # fmt: skip
