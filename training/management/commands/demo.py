@@ -42,7 +42,7 @@ class Command(BaseCommand):
             if options["headless"]:
                 self.headless(console, options["seeds"], options["json"])
             elif not seed.is_seeded():
-                console.print("Making the demo project (about a minute, once) …")
+                console.print("Making the demo project (once, less than a minute) …")
                 seed.seed(console)
         except Unfinished as error:
             raise CommandError(str(error)) from error
