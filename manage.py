@@ -12,9 +12,9 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    from config.embedded import provide_database
-
     try:
+        from config.embedded import provide_database
+
         if len(sys.argv) > 1 and sys.argv[1] not in NEEDS_NO_DATABASE:
             provide_database()
         execute_from_command_line(sys.argv)
