@@ -61,7 +61,8 @@ ONLINE = {
     "max_completion_tokens": LENGTH,
     "checkpoint_every": 20,
 }
-METHODS: dict[str, dict[str, Any]] = {
+Methods = dict[str, dict[str, Any]]
+METHODS: Methods = {
     "sft": {
         "epochs": 2,
         "groups_per_step": 16,
@@ -92,6 +93,7 @@ class Loop:
     """One seed's passage through the loop; `rows()` is what came of it."""
 
     seed: int
+    methods: Methods
     console: Console
 
     def rows(self) -> list[Row]:
@@ -173,7 +175,7 @@ class Loop:
             name: self.launched(
                 "train", name, method=name, config=config, dataset=version, student=self.student
             )
-            for name, config in METHODS.items()
+            for name, config in self.methods.items()
         }
         see_through(list(runs.values()), self.console)
         return runs
@@ -251,10 +253,10 @@ def seconds(run: Run) -> float:
     return (run.finished_at - run.started_at).total_seconds()
 
 
-def passages(seeds: int, console: Console) -> Row:
+def passages(seeds: int, methods: Methods, console: Console) -> Row:
     """The JSON of the headless demo: every row of every seed, and how long it took."""
     began = time.monotonic()
-    rows = [row for seed in range(seeds) for row in Loop(seed, console).rows()]
+    rows = [row for seed in range(seeds) for row in Loop(seed, methods, console).rows()]
     return {"seeds": seeds, "seconds": round(time.monotonic() - began, 1), "rows": rows}
 
 

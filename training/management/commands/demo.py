@@ -13,6 +13,7 @@ from rich.table import Table
 
 from training.demo import loop, seed
 from training.inline import Unfinished
+from training.management.commands.launch import parsed
 
 COLUMNS = {
     "accuracy": "accuracy, greedy",
@@ -34,28 +35,53 @@ class Command(BaseCommand):
             "--headless", action="store_true", help="Go through the whole loop, without a browser."
         )
         parser.add_argument("--json", type=Path, metavar="FILE", help="Write the results there.")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="METHOD.KEY=VALUE",
+            help="Vary a setting of the headless demo, such as cotd_po.kappa=20.",
+        )
         parser.add_argument("--seeds", type=int, default=1, help="How many passages; default 1.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
         try:
             if options["headless"]:
-                self.headless(console, options["seeds"], options["json"])
+                methods = varied(options["set"])
+                self.headless(console, options["seeds"], methods, options["json"])
             elif not seed.is_seeded():
                 console.print("Making the demo project (once, less than a minute) …")
                 seed.seed(console)
         except Unfinished as error:
             raise CommandError(str(error)) from error
 
-    def headless(self, console: Console, seeds: int, file: Path | None) -> None:
+    def headless(
+        self, console: Console, seeds: int, methods: loop.Methods, file: Path | None
+    ) -> None:
         if seeds < 1:
             raise CommandError("--seeds is 1 or more.")
         if file and not file.parent.is_dir():
             raise CommandError(f"There is no folder {file.parent} to write {file.name} into.")
-        results = loop.passages(seeds, console)
+        results = loop.passages(seeds, methods, console)
         if file:
             file.write_text(json.dumps(results, indent=1) + "\n")
         console.print(table(results))
+
+
+def varied(pairs: list[str]) -> loop.Methods:
+    """The demo's settings, with those that were given in their place."""
+    methods = {name: dict(config) for name, config in loop.METHODS.items()}
+    for pair in pairs:
+        name, value = parsed(pair)
+        method, _, key = name.partition(".")
+        if method not in methods or not key:
+            known = ", ".join(methods)
+            raise CommandError(
+                f"--set takes METHOD.KEY=VALUE with a method of {known}, not {pair!r}."
+            )
+        methods[method][key] = value
+    return methods
 
 
 def table(results: loop.Row) -> Table:
