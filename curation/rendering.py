@@ -1,0 +1,249 @@
+"""What models and people wrote → HTML that is safe to show and keeps the mathematics.
+
+Markdown is read by markdown-it with raw HTML switched off, then the result passes nh3, so that a
+tag reaches the page only if this module made it. Mathematics is not set here: it is marked, as
+`<span class="math">` with its TeX as text, and static/js/math.js sets it with KaTeX; without
+JavaScript the TeX stays readable.
+
+A rationale is arithmetic first and Markdown second. So `2*3*4` is a product, not an emphasis,
+`$5 and $10` are prices, not a formula, a line that begins with `+ 5` is no list, and every line
+break of the writer stays. GSM8K's calculator marks (`<<48/2=24>>`) are stored and not shown.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import nh3
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, list_block
+from markdown_it.rules_inline import StateInline
+from markdown_it.rules_inline.state_inline import Delimiter
+
+# Longer texts are shown plain: a page must not wait for one of them.
+LONGEST = 20_000
+LONGEST_FORMULA = 4_000
+
+CALCULATOR_MARK = re.compile(r"<<[^<>\n=]{0,200}=[^<>\n]{0,200}>>")
+# What XML and PostgreSQL do not take, and marks that turn the direction of the text around.
+UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+
+TAGS = set(
+    "p br strong em code pre ul ol li blockquote hr table thead tbody tr th td a span div".split()
+)
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+CLASSES = {"span": {"math", "display"}, "div": {"math", "display"}, "p": {"said-heading"}}
+SCHEMES = {"http", "https", "mailto"}
+
+
+def rationale(text: str) -> SafeString:
+    """A thought, a question, an answer: as written, line by line."""
+    return _html(text, True)
+
+
+def markdown(text: str) -> SafeString:
+    """Guidelines: Markdown as its writers know it, where a line break is only a space."""
+    return _html(text, False)
+
+
+def without_marks(text: str) -> str:
+    """The text as it is to be read: no calculator marks, nothing unseen."""
+    return CALCULATOR_MARK.sub("", UNSEEN.sub("", text.replace("\r\n", "\n")))
+
+
+@lru_cache(maxsize=256)
+def _html(text: str, keep_lines: bool) -> SafeString:
+    if len(text) > LONGEST:
+        return _plain(text)
+    reader = LINES if keep_lines else PROSE
+    html = reader.render(without_marks(text))
+    return mark_safe(  # noqa: S308 (this is the sanitiser)
+        nh3.clean(
+            html,
+            tags=TAGS,
+            attributes=ATTRIBUTES,
+            allowed_classes=CLASSES,
+            url_schemes=SCHEMES,
+            url_relative="deny",
+            link_rel="noopener nofollow noreferrer",
+        ).strip()
+    )
+
+
+def _plain(text: str) -> SafeString:
+    return mark_safe("<p>" + escape(without_marks(text)).replace("\n", "<br>") + "</p>")  # noqa: S308
+
+
+# ---- mathematics: \( \), \[ \], $ $, $$ $$, \begin{align} and a bare \boxed{ } ----
+
+# A formula between single dollars; a price is not one.
+PLAIN_NUMBER = re.compile(r"-?[\d.,]*\d%?")
+TEX = re.compile(r"[\\^_{]")
+WORD = re.compile(r"[A-Za-z]{3,}")
+ENVIRONMENT = re.compile(r"\\begin\{((?:align|equation|gather|cases|[bpvBV]?matrix)\*?)\}")
+
+
+def _is_formula(tex: str) -> bool:
+    """Whether what stands between two dollar signs is mathematics rather than two prices."""
+    if not tex or tex[0].isspace() or tex[-1].isspace() or len(tex) > LONGEST_FORMULA:
+        return False
+    if PLAIN_NUMBER.fullmatch(tex) or TEX.search(tex):
+        return True
+    return not WORD.search(tex) and (tex[-1].isalnum() or tex[-1] in ")]'!|")
+
+
+def _between(state: StateInline, opening: str, closing: str) -> str | None:
+    """What stands between the two marks from here on, if both are there."""
+    if not state.src.startswith(opening, state.pos):
+        return None
+    start = state.pos + len(opening)
+    end = state.src.find(closing, start, min(start + LONGEST_FORMULA, state.posMax))
+    return state.src[start:end] if end > start else None
+
+
+def _dollars(state: StateInline) -> str | None:
+    tex = _between(state, "$", "$")
+    if tex is None or not _is_formula(tex):
+        return None
+    before = state.src[state.pos - 1] if state.pos else " "
+    end = state.pos + len(tex) + 2
+    after = state.src[end] if end < state.posMax else " "
+    return None if before.isalnum() or after.isalnum() else tex
+
+
+def _boxed(state: StateInline) -> str | None:
+    """`\\boxed{…}` outside any formula, as reasoning models end their answers."""
+    if not state.src.startswith("\\boxed{", state.pos):
+        return None
+    depth = 0
+    for at in range(state.pos + 6, min(state.pos + 400, state.posMax)):
+        depth += {"{": 1, "}": -1}.get(state.src[at], 0)
+        if depth == 0:
+            return state.src[state.pos : at + 1]
+    return None
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    """The inline rule."""
+    if state.src[state.pos] not in "\\$":
+        return False
+    for opening, closing, display in (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False)):
+        tex = _between(state, opening, closing)
+        if tex is not None:
+            length = len(opening) + len(tex) + len(closing)
+            break
+    else:
+        display = False
+        if (tex := _dollars(state)) is not None:
+            length = len(tex) + 2
+        elif (tex := _boxed(state)) is not None:
+            length = len(tex)
+        else:
+            return False
+    if not silent:
+        state.push("math_display" if display else "math_inline", "", 0).content = tex.strip()
+    state.pos += length
+    return True
+
+
+def _closing_of(line: str) -> tuple[str, str] | None:
+    """For a line that begins a formula of its own: its opening and its closing mark."""
+    if found := ENVIRONMENT.match(line):
+        return "", f"\\end{{{found[1]}}}"
+    return next(((o, c) for o, c in (("$$", "$$"), ("\\[", "\\]")) if line.startswith(o)), None)
+
+
+def _formula_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The block rule: a formula over several lines is no list, whatever its lines begin with."""
+    if state.is_code_block(start):
+        return False
+    marks = _closing_of(state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]])
+    if marks is None:
+        return False
+    opening, closing = marks
+    at = state.bMarks[start] + len(opening)
+    if state.src.find(closing, at, at + LONGEST_FORMULA) < 0:
+        return False
+    inside = ""
+    for line in range(start, min(end, start + 100)):
+        inside += state.getLines(line, line + 1, state.blkIndent, True).lstrip("\n")
+        at = inside.find(closing, len(opening))
+        if at < 0:
+            continue
+        if inside[at + len(closing) :].strip() or len(inside) > LONGEST_FORMULA:
+            return False
+        if not silent:
+            tex = inside.strip()[len(opening) :] if opening else inside.strip()
+            token = state.push("math_display", "", 0)
+            token.block = True
+            token.content = tex[: len(tex) - len(closing)].strip() if opening else tex
+            state.line = line + 1
+        return True
+    return False
+
+
+# ---- arithmetic is not markup ----
+
+
+def _emphasis(state: StateInline, silent: bool) -> bool:
+    """As in Markdown, but a star between two factors multiplies them."""
+    marker = state.src[state.pos]
+    if silent or marker not in "*_":
+        return False
+    found = state.scanDelims(state.pos, marker == "*")
+    end = state.pos + found.length
+    before = state.src[state.pos - 1] if state.pos else " "
+    after = state.src[end] if end < state.posMax else " "
+    factor_before = before.isascii() and (before.isalnum() or before in ")]}")
+    factor_after = after.isascii() and (after.isalnum() or after in "([{$\\")
+    alone = not state.src[end + 1 : end + 2].isalnum()  # `10 *p`: a letter, not a word
+    one_star_before_a_factor = found.length == 1 and (after.isdigit() or after in "$.(" or alone)
+    for _ in range(found.length):
+        state.push("text", "", 0).content = marker
+        delimiter = Delimiter(
+            marker=ord(marker),
+            length=found.length,
+            token=len(state.tokens) - 1,
+            end=-1,
+            open=found.can_open and not factor_before and not one_star_before_a_factor,
+            close=found.can_close and not factor_after,
+        )
+        state.delimiters.append(delimiter)
+    state.pos = end
+    return True
+
+
+def _list(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lists begin with `-`, `*` or a number; a line that begins with `+` is a sum."""
+    at = state.bMarks[start] + state.tShift[start]
+    return state.src[at : at + 1] != "+" and list_block(state, start, end, silent)
+
+
+def _reader(keep_lines: bool) -> MarkdownIt:
+    md = MarkdownIt("commonmark", {"html": False, "breaks": keep_lines, "maxNesting": 12})
+    md.enable("table").disable(
+        ["code", "html_block", "html_inline", "image", "lheading", "reference", "autolink"]
+    )
+    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    md.inline.ruler.before("escape", "formula", _formula)
+    md.inline.ruler.at("emphasis", _emphasis)
+    md.block.ruler.at("list", _list, {"alt": interrupts["alt"][:3]})
+    md.block.ruler.before("fence", "formula", _formula_block, interrupts)
+    rules = md.renderer.rules
+    rules["math_inline"] = lambda tokens, at, *_: (
+        f'<span class="math">{escape(tokens[at].content)}</span>'
+    )
+    rules["math_display"] = lambda tokens, at, *_: (
+        f'<span class="math display">{escape(tokens[at].content)}</span>'
+    )
+    # The headings of the page are ours; those of a text are only strong lines.
+    rules["heading_open"] = lambda *_: '<p class="said-heading"><strong>'
+    rules["heading_close"] = lambda *_: "</strong></p>\n"
+    return md
+
+
+LINES = _reader(keep_lines=True)
+PROSE = _reader(keep_lines=False)
