@@ -7,12 +7,14 @@ goes on when the same command, or a worker, takes it up.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import structlog
 from django.db import connection
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -44,6 +46,11 @@ def see_through(runs: Sequence[Run], console: Console, at_once: int = 0) -> None
             show(progress, tasks)
         show(progress, tasks)
     refuse_unfinished(runs, threads)
+
+
+def speak_only_of_trouble() -> None:
+    """The bars tell how it goes; the log's lines would tear them."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def listen() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.demo import loop, seed
-from training.inline import Unfinished
+from training.inline import Unfinished, speak_only_of_trouble
 from training.management.commands.launch import parsed
 
 COLUMNS = {
@@ -46,6 +46,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
+        if not console.is_terminal:
+            console.width = 120  # a log has no width of its own
+        speak_only_of_trouble()
         try:
             if options["headless"]:
                 methods = varied(options["set"])

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from curation.models import DatasetVersion, LanguageModel, Project
 from training import workers
-from training.inline import Unfinished, see_through
+from training.inline import Unfinished, see_through, speak_only_of_trouble
 from training.launch import launch, request_cancel
 from training.models import HostClass, Run, RunKind, RunStatus
 
@@ -44,6 +44,7 @@ class Command(BaseCommand):
         run = launched(options)
         self.stdout.write(f"Run {run.pk}: {run.get_absolute_url()}")
         if options["here"]:
+            speak_only_of_trouble()
             with contextlib.suppress(Unfinished):  # the report below says how it ended
                 see_through([run], Console(stderr=True))
         elif options["wait"]:
