@@ -33,7 +33,7 @@
   }
 
   function options(name, width) {
-    const axis = { stroke: ink, grid: { stroke: style("--line") || "rgba(128,128,128,.25)", width: 1 }, ticks: { show: false }, size: 36, font: "11px sans-serif" };
+    const axis = { stroke: ink, grid: { stroke: () => style("--line") || "rgba(128,128,128,.25)", width: 1 }, ticks: { show: false }, size: 36, font: "11px Inter, sans-serif" };
     return {
       width, height: 180, title: "", legend: { show: true }, cursor: { drag: { x: true, y: false } },
       scales: { x: { time: false } },
@@ -94,8 +94,8 @@
   addEventListener("resize", () => {
     for (const { figure, plot } of charts.values()) plot.setSize({ width: Math.max(240, figure.clientWidth - 24), height: 180 });
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const { plot } of charts.values()) plot.redraw();
-  });
+  const redraw = () => charts.forEach(({ plot }) => plot.redraw(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.addEventListener("theme:changed", redraw);
   turn();
 })();

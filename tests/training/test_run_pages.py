@@ -266,9 +266,9 @@ def test_evaluations_stand_side_by_side_with_their_intervals(client, viewer, eva
     client.force_login(viewer)
     chosen = {"e": [evaluations[0].pk, evaluations[1].pk]}
     page = client.get(reverse("evaluations", args=["orchard"]), chosen).content.decode()
-    assert "0.500" in page
-    assert "0.750" in page
-    assert "0.400–0.900" in page
+    assert "50.0\N{NO-BREAK SPACE}%" in page
+    assert "75.0\N{NO-BREAK SPACE}%" in page
+    assert "40.0–90.0\N{NO-BREAK SPACE}%" in page
     assert "shuffled 0.300" in page
     assert "do not compare" in page
 
