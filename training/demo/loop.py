@@ -105,12 +105,13 @@ class Loop:
         self.say("drawing from teacher and student")
         see_through(self.drawings(), self.console)
         self.say(f"{self.annotate()} groups judged by {self.annotator}, a program")
-        version = self.version()
-        self.say(f"{version}: {version.counts['rationales']} accepted rationales; training")
-        trained = self.trained(version)
+        accepted, everything = self.versions()
+        self.say(f"{accepted}: {accepted.counts['rationales']} of them; training")
+        trained = self.trained(accepted)
         self.say("evaluating on the held-out questions")
         rows = self.evaluated(trained)
-        self.say(f"{self.export(version)} exports of {version}")
+        exports = self.export(accepted) + self.export(everything)
+        self.say(f"{exports} exports in the project {self.project.slug}")
         return rows
 
     def say(self, sentence: str) -> None:
@@ -165,9 +166,14 @@ class Loop:
         }
         submit(held, ranks if len(ranks) > 1 else {}, decisions)
 
-    def version(self) -> DatasetVersion:
-        recipe = Recipe(selection="accepted", seed=self.seed)
-        return freeze(self.project, recipe, self.annotator, "Accepted rationales")
+    def versions(self) -> tuple[DatasetVersion, DatasetVersion]:
+        """What the students learn from, and everything with its rankings for other trainers."""
+        accepted = Recipe(selection="accepted", seed=self.seed)
+        ranked = Recipe(min_rationales=2, seed=self.seed)
+        return (
+            freeze(self.project, accepted, self.annotator, "Accepted rationales"),
+            freeze(self.project, ranked, self.annotator, "Everything, with rankings"),
+        )
 
     def trained(self, version: DatasetVersion) -> dict[str, Run]:
         """One run a method, all from the same student and seed."""
