@@ -17,6 +17,7 @@ from training.decoding.prompts import Renderer
 from training.decoding.record import Question
 from training.decoding.sampling import Sampling
 from training.engine.files import append_rows, keep_rows, write_json
+from training.engine.job import BadJob
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 
@@ -69,6 +70,14 @@ def asked_of(questions: Sequence[Question], given_thoughts: bool) -> list[Asked]
         for completion in question.completions
         if completion.thought
     ]
+
+
+def prompts_of(questions: Sequence[Question], given_thoughts: bool) -> list[Asked]:
+    """`asked_of`, never empty. Raises `BadJob` where answers are wanted and no thought is there."""
+    asked = asked_of(questions, given_thoughts)
+    if not asked:
+        raise BadJob("No question of the dataset has a thought to draw an answer after.")
+    return asked
 
 
 def wanted(

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from training.decoding.prompts import Renderer, split_completion
-from training.decoding.record import Question
 from training.decoding.sampling import SamplingPlan
 from training.engine.dataset import open_dataset
-from training.engine.drawing import Asked, Drawing, Row, Wanted, asked_of, wanted
-from training.engine.job import BadJob, Job, checked
+from training.engine.drawing import Drawing, Row, Wanted, prompts_of, wanted
+from training.engine.job import Job, checked
 from training.engine.model import end_ids, load_model
 from training.engine.stop import Stop
 
@@ -22,7 +21,7 @@ def generate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     """Draw everything that the plan asks for and is not stored yet. Raises `BadJob`, `Stopped`."""
     began = time.monotonic()
     plan = checked(SamplingPlan, job.config)
-    asked = prompts_of(open_dataset(job, folder), plan)
+    asked = prompts_of(open_dataset(job, folder), plan.what == "answer_given_thought")
     model, tokenizer = load_model(str(job.model), folder, job.seed)
     text = Renderer(tokenizer, plan.system_prompt)
     drawing = Drawing(
@@ -31,14 +30,6 @@ def generate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     settings = [(plan.settings(t), plan.samples_per_temperature) for t in plan.temperatures]
     rows = drawing.run(model, wanted(asked, settings, job.seed), stop)
     return result(job, plan, rows, time.monotonic() - began)
-
-
-def prompts_of(questions: Sequence[Question], plan: SamplingPlan) -> list[Asked]:
-    """What is asked. Raises `BadJob` where answers are wanted and there is no thought."""
-    asked = asked_of(questions, plan.what == "answer_given_thought")
-    if not asked:
-        raise BadJob("No question of the dataset has a thought to draw an answer after.")
-    return asked
 
 
 def described(one: Wanted, sample: Any, text: Renderer) -> Row:

@@ -1,0 +1,215 @@
+"""A `generate` job on an OpenAI-compatible server. Imports no torch.
+
+Requests run side by side in threads; each answer is on disk before the next request of its thread
+starts, so a resume asks only for what is missing. Retries with back-off, and the wait that a
+server asks for, are the client library's. What fails for good is one row's loss, counted with its
+reason and asked again by the next run; a wrong key or a wrong name stops the job at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from training.decoding.prompts import messages, split_completion
+from training.decoding.sampling import SamplingPlan
+from training.engine.dataset import open_dataset
+from training.engine.drawing import Row, Wanted, key_of, prompts_of, wanted
+from training.engine.files import append_rows, keep_rows, write_json
+from training.engine.job import BadJob, Endpoint, Job, checked
+from training.engine.stop import Stop, Stopped
+
+SEEDS = 2**31  # what servers take
+
+
+def generate_remotely(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
+    """Ask for everything that the plan wants and is not stored. Raises `BadJob`, `Stopped`."""
+    began = time.monotonic()
+    assert isinstance(job.model, Endpoint)
+    plan = checked(SamplingPlan, job.config)
+    asked = prompts_of(open_dataset(job, folder), plan.what == "answer_given_thought")
+    settings = [(plan.settings(t), plan.samples_per_temperature) for t in plan.temperatures]
+    draws = wanted(asked, settings, job.seed)
+    asking = Asking(folder, plan, job.model, client_of(job.model, plan))
+    asking.run(draws, stop)
+    return asking.result(job, time.monotonic() - began)
+
+
+def client_of(endpoint: Endpoint, plan: SamplingPlan) -> openai.OpenAI:
+    """The client, with the key from its environment variable. Raises `BadJob` without one."""
+    key = os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else "none"
+    if not key:
+        raise BadJob(
+            f"The environment variable {endpoint.api_key_env} is not set on this worker; "
+            "set it to the endpoint's key and start the worker again."
+        )
+    return openai.OpenAI(
+        base_url=endpoint.base_url,
+        api_key=key,
+        max_retries=plan.retries,
+        timeout=plan.timeout_seconds,
+    )
+
+
+@dataclass
+class Pace:
+    """At most so many starts a minute, evenly spread; 0 sets no limit."""
+
+    per_minute: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    free_at: float = 0.0
+
+    def wait(self) -> None:
+        """Sleep until it is this caller's turn."""
+        if not self.per_minute:
+            return
+        with self.lock:
+            turn = max(time.monotonic(), self.free_at)
+            self.free_at = turn + 60 / self.per_minute
+        time.sleep(max(0.0, turn - time.monotonic()))
+
+
+@dataclass
+class Asking:
+    """One job's requests: what is stored, and what failed and why."""
+
+    folder: Path
+    plan: SamplingPlan
+    endpoint: Endpoint
+    client: openai.OpenAI
+    rows: list[Row] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.plan.requests_per_minute)
+
+    def run(self, draws: list[Wanted], stop: Stop) -> None:
+        """Ask for all draws that are missing. Raises `Stopped`, or `BadJob` if nothing can come."""
+        keys = {draw.key for draw in draws}
+        self.rows = keep_rows(self.folder / "samples.jsonl", lambda row: key_of(row) in keys)
+        stored = {key_of(row) for row in self.rows}
+        missing = iter([draw for draw in draws if draw.key not in stored])
+        self.tell(len(draws))
+        with ThreadPoolExecutor(self.plan.concurrency) as pool:
+            try:
+                self.take_all(pool, missing, len(draws), stop)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+        if stop.requested():
+            raise Stopped("Stopped while asking the endpoint; run again to go on.")
+        if self.failed and not self.rows:
+            raise BadJob(f"No request was answered. {self.failed.most_common(1)[0][0]}")
+
+    def take_all(
+        self, pool: ThreadPoolExecutor, missing: Iterator[Wanted], total: int, stop: Stop
+    ) -> None:
+        """Keep the pool busy, and store each answer as it comes."""
+        open_: set[Future[Row | str]] = set()
+        while True:
+            while len(open_) < self.plan.concurrency and not stop.requested():
+                one = next(missing, None)
+                if one is None:
+                    break
+                open_.add(pool.submit(self.ask, one))
+            if not open_:
+                return
+            ended, open_ = wait(open_, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self.take(future.result(), total)
+
+    def take(self, answer: Row | str, total: int) -> None:
+        """Store a row; count a failure by its reason."""
+        if isinstance(answer, str):
+            self.failed[answer] += 1
+            return
+        append_rows(self.folder / "samples.jsonl", [answer])
+        self.rows.append(answer)
+        self.tell(total)
+
+    def tell(self, total: int) -> None:
+        progress = {"done": len(self.rows), "total": total, "unit": "completions"}
+        write_json(self.folder / "progress.json", {**progress, "doing": "asking the endpoint"})
+
+    def ask(self, one: Wanted) -> Row | str:
+        """One request: its row, or why there is none. Raises `BadJob` where all would fail."""
+        self.pace.wait()
+        said = messages(one.asked.question.question, one.asked.thought, self.plan.system_prompt)
+        try:
+            answer = self.client.chat.completions.create(
+                model=self.endpoint.name,
+                messages=said,  # type: ignore[arg-type]
+                temperature=one.sampling.temperature,
+                top_p=one.sampling.top_p,
+                max_tokens=one.sampling.max_new_tokens,
+                seed=one.seed % SEEDS,
+            )
+            return self.row(one, said, answer)
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            raise BadJob(f"The endpoint refused the key: {in_words(error)}") from error
+        except openai.NotFoundError as error:
+            raise BadJob(
+                f"{self.endpoint.base_url} has no model {self.endpoint.name!r}, "
+                f"or is not the base URL: {in_words(error)}"
+            ) from error
+        except (openai.OpenAIError, ValueError, AttributeError, IndexError, TypeError) as error:
+            return in_words(error)
+
+    def row(self, one: Wanted, said: list[dict[str, str]], answer: Any) -> Row:
+        """The columns of a sample. Reasoning that a server returns apart is a thought as well."""
+        choice = answer.choices[0]
+        text = choice.message.content or ""
+        if reasoning := getattr(choice.message, "reasoning_content", None):
+            text = f"<think>{reasoning}</think>\n{text}"
+        thought, final = split_completion(text)
+        used = answer.usage
+        return {
+            "question": one.asked.question.id,
+            "index": one.index,
+            "seed": one.seed,
+            "conditioned_on": one.asked.conditioned_on,
+            "sampling": one.sampling.model_dump(),
+            "prompt": json.dumps(said, ensure_ascii=False),
+            "text": text,
+            "thought": thought,
+            "answer": final,
+            "token_ids": None,
+            "logprobs": None,
+            "token_count": used.completion_tokens if used else None,
+            "prompt_tokens": used.prompt_tokens if used else None,
+            "finish_reason": choice.finish_reason or "",
+        }
+
+    def result(self, job: Job, seconds: float) -> dict[str, Any]:
+        """The content of `result.json`; the run's page shows `skipped`."""
+        return {
+            "kind": "generate",
+            "seed": job.seed,
+            "config": self.plan.model_dump(),
+            "drawn": len(self.rows),
+            "questions": len({row["question"] for row in self.rows}),
+            "without_answer": sum(not row["answer"] for row in self.rows),
+            "finish_reasons": dict(Counter(row["finish_reason"] for row in self.rows)),
+            "skipped": {f"the endpoint failed: {why}": n for why, n in self.failed.items()},
+            "usage": {
+                "prompt": sum(row["prompt_tokens"] or 0 for row in self.rows),
+                "completion": sum(row["token_count"] or 0 for row in self.rows),
+            },
+            "seconds": round(seconds, 2),
+        }
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong, on one line."""
+    body = getattr(error, "body", None)
+    told = body.get("message") if isinstance(body, dict) else None
+    return f"{type(error).__name__}: {' '.join(str(told or error).split())}"[:300]
