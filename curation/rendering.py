@@ -13,6 +13,7 @@ break of the writer stays. GSM8K's calculator marks (`<<48/2=24>>`) are stored a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import nh3
@@ -22,6 +23,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, list_block
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
+from markdown_it.token import Token
 
 # Longer texts are shown plain: a page must not wait for one of them.
 LONGEST = 20_000
@@ -31,9 +33,10 @@ CALCULATOR_MARK = re.compile(r"<<[^<>\n=]{0,200}=[^<>\n]{0,200}>>")
 # What XML and PostgreSQL do not take, and marks that turn the direction of the text around.
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
-TAGS = set(
-    "p br strong em code pre ul ol li blockquote hr table thead tbody tr th td a span div".split()
-)
+TAGS = {
+    *("p", "br", "hr", "strong", "em", "code", "pre", "blockquote", "a", "span", "div"),
+    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"),
+}
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 CLASSES = {"span": {"math", "display"}, "div": {"math", "display"}, "p": {"said-heading"}}
 SCHEMES = {"http", "https", "mailto"}
@@ -60,7 +63,7 @@ def _html(text: str, keep_lines: bool) -> SafeString:
         return _plain(text)
     reader = LINES if keep_lines else PROSE
     html = reader.render(without_marks(text))
-    return mark_safe(  # noqa: S308 (this is the sanitiser)
+    return mark_safe(
         nh3.clean(
             html,
             tags=TAGS,
@@ -74,7 +77,7 @@ def _html(text: str, keep_lines: bool) -> SafeString:
 
 
 def _plain(text: str) -> SafeString:
-    return mark_safe("<p>" + escape(without_marks(text)).replace("\n", "<br>") + "</p>")  # noqa: S308
+    return mark_safe("<p>" + escape(without_marks(text)).replace("\n", "<br>") + "</p>")
 
 
 # ---- mathematics: \( \), \[ \], $ $, $$ $$, \begin{align} and a bare \boxed{ } ----
@@ -126,23 +129,31 @@ def _boxed(state: StateInline) -> str | None:
     return None
 
 
+# Opening mark, closing mark, whether the formula stands on a line of its own.
+MARKS = [("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False)]
+
+
+def _formula_here(state: StateInline) -> tuple[str, int, bool] | None:
+    """The TeX of the formula that begins here, how long it is with its marks, and if it is set
+    on a line of its own."""
+    for opening, closing, display in MARKS:
+        if (tex := _between(state, opening, closing)) is not None:
+            return tex, len(opening) + len(tex) + len(closing), display
+    if (tex := _dollars(state)) is not None:
+        return tex, len(tex) + 2, False
+    if (tex := _boxed(state)) is not None:
+        return tex, len(tex), False
+    return None
+
+
 def _formula(state: StateInline, silent: bool) -> bool:
     """The inline rule."""
     if state.src[state.pos] not in "\\$":
         return False
-    for opening, closing, display in (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False)):
-        tex = _between(state, opening, closing)
-        if tex is not None:
-            length = len(opening) + len(tex) + len(closing)
-            break
-    else:
-        display = False
-        if (tex := _dollars(state)) is not None:
-            length = len(tex) + 2
-        elif (tex := _boxed(state)) is not None:
-            length = len(tex)
-        else:
-            return False
+    found = _formula_here(state)
+    if found is None:
+        return False
+    tex, length, display = found
     if not silent:
         state.push("math_display" if display else "math_inline", "", 0).content = tex.strip()
     state.pos += length
@@ -222,27 +233,39 @@ def _list(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     return state.src[at : at + 1] != "+" and list_block(state, start, end, silent)
 
 
+# What a block of ours may interrupt.
+INTERRUPTS = ["paragraph", "reference", "blockquote", "list"]
+
+
 def _reader(keep_lines: bool) -> MarkdownIt:
     md = MarkdownIt("commonmark", {"html": False, "breaks": keep_lines, "maxNesting": 12})
     md.enable("table").disable(
         ["code", "html_block", "html_inline", "image", "lheading", "reference", "autolink"]
     )
-    interrupts = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     md.inline.ruler.before("escape", "formula", _formula)
     md.inline.ruler.at("emphasis", _emphasis)
-    md.block.ruler.at("list", _list, {"alt": interrupts["alt"][:3]})
-    md.block.ruler.before("fence", "formula", _formula_block, interrupts)
-    rules = md.renderer.rules
-    rules["math_inline"] = lambda tokens, at, *_: (
-        f'<span class="math">{escape(tokens[at].content)}</span>'
-    )
-    rules["math_display"] = lambda tokens, at, *_: (
-        f'<span class="math display">{escape(tokens[at].content)}</span>'
-    )
-    # The headings of the page are ours; those of a text are only strong lines.
-    rules["heading_open"] = lambda *_: '<p class="said-heading"><strong>'
-    rules["heading_close"] = lambda *_: "</strong></p>\n"
+    md.block.ruler.at("list", _list, {"alt": INTERRUPTS[:3]})
+    md.block.ruler.before("fence", "formula", _formula_block, {"alt": INTERRUPTS})
+    for token, html in WRITTEN.items():
+        md.add_render_rule(token, html)
     return md
+
+
+def _inline(_: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
+    return f'<span class="math">{escape(tokens[at].content)}</span>'
+
+
+def _display(_: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
+    return f'<span class="math display">{escape(tokens[at].content)}</span>'
+
+
+# The headings of the page are ours; those of a text are only strong lines.
+WRITTEN: dict[str, Callable[..., str]] = {
+    "math_inline": _inline,
+    "math_display": _display,
+    "heading_open": lambda *_: '<p class="said-heading"><strong>',
+    "heading_close": lambda *_: "</strong></p>\n",
+}
 
 
 LINES = _reader(keep_lines=True)
