@@ -19,6 +19,7 @@
     const alerts = document.getElementById("alerts");
     if (alerts.dataset.said === sentence) return; // a poll that fails again need not shout again
     const notice = Object.assign(document.createElement("p"), { className: "notice bad" });
+    notice.setAttribute("role", "alert");
     const words = Object.assign(document.createElement("span"), { textContent: `${sentence} ` });
     if (link) words.append(link);
     const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });

@@ -15,10 +15,26 @@
     return loading;
   }
 
+  /** KaTeX writes some styles as attributes, which the content policy refuses; as properties they
+      are allowed. */
+  function withStylesAsProperties(deed) {
+    const { setAttribute } = Element.prototype;
+    Element.prototype.setAttribute = function (name, value) {
+      if (name === "style") this.style.cssText = value;
+      else setAttribute.call(this, name, value);
+    };
+    try {
+      deed();
+    } finally {
+      Element.prototype.setAttribute = setAttribute;
+    }
+  }
+
   function set(span) {
     const source = span.textContent;
+    const options = { ...OPTIONS, displayMode: span.classList.contains("display") };
     try {
-      katex.render(source, span, { ...OPTIONS, displayMode: span.classList.contains("display") });
+      withStylesAsProperties(() => katex.render(source, span, options));
       span.classList.add("set");
       span.title = source;
     } catch {
