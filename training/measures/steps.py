@@ -13,16 +13,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 LONGEST = 200  # characters of one expression; longer ones are no arithmetic that a person writes
+LONGEST_NUMBER = 30
+MOST = 1000  # steps of one thought
 
-_MARK = re.compile(r"<<([^<>]*?)=([^<>=]*?)>>")
+_MARK = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,40})>>")
 _NUMBER = r"\d[\d,]*(?:\.\d+)?|\.\d+"
-_TERM = rf"[$€£]?\s*(?:{_NUMBER})\s*%?"
-_OPERATOR = r"\s*(?:[-+*/×÷·−]|x(?=[\s$€£(\d.]))\s*"
-_SIDE = rf"-?\(*\s*-?{_TERM}(?:\s*\)*{_OPERATOR}\(*\s*-?{_TERM})+\s*\)*"
-_EQUATION = re.compile(rf"({_SIDE})\s*=\s*(-?\s*{_TERM})(?![\d(]|\s*[-+*/×÷·]\s*[\d(])")
+_CLAIM = re.compile(
+    rf"\s{{0,9}}(-?\s?[$€£]?\s?(?:{_NUMBER})\s?%?)"
+    r"(?!\d|[.,]\d|\s{0,9}[-+*/×÷·]\s{0,9}[\d(])"
+)
+_SIGNS = frozenset("0123456789.,$€£%()+-−*/×÷·x \t")
 _TOKEN = re.compile(rf"\s*(?:({_NUMBER})(\s*%)?|([-+*/()]))")
+_CURRENCY = re.compile(r"[$€£]")
+_TIMES = re.compile(r"[×·]|x(?=[\s(\d$€£.])")
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,13 @@ class Step:
 
 
 def steps(thought: str) -> list[Step]:
-    """Every step of a thought, in order. A chain `a = b = c` is a step from each side to the next.
+    """Every step of a thought, in order, at most `MOST`.
 
-    Expressions that cannot be read (letters, missing brackets, division by zero) are left out.
+    Of a chain `a = b = c` the sides that end in a number count. What cannot be read (letters,
+    missing brackets, division by zero) is left out. Takes time in proportion to the length.
     """
     found = (step for line in thought.split("\n") for step in _of_line(line))
-    return [step for step in found if step is not None]
+    return list(islice((step for step in found if step is not None), MOST))
 
 
 def valid_share(thought: str) -> float | None:
@@ -62,9 +69,36 @@ def all_hold(thought: str) -> bool:
 
 def _of_line(line: str) -> Iterator[Step | None]:
     marks = _MARK.findall(line)
-    pairs = marks or [match.groups() for match in _EQUATION.finditer(line)]
-    for left, right in pairs:
+    for left, right in marks or _equations(line):
         yield _step(left.strip(), right.strip())
+
+
+def _equations(line: str) -> Iterator[tuple[str, str]]:
+    """What stands before and after each `=` of a line, as far as it is arithmetic."""
+    place = line.find("=")
+    while place >= 0:
+        claim = _CLAIM.match(line, place + 1)
+        left = _expression_before(line, place) if claim else ""
+        if claim and left:
+            yield left, claim[1]
+        place = line.find("=", place + 1)
+
+
+def _expression_before(line: str, end: int) -> str:
+    """The arithmetic that ends at `end`; "" if no operator is in it.
+
+    A dash in front that stands apart is a bullet, not a sign; a number beside a number belongs to
+    the words before it.
+    """
+    start = end
+    while start > max(0, end - LONGEST) and line[start - 1] in _SIGNS:
+        start -= 1
+    run = line[start:end]
+    for beside in re.finditer(r"[\d)%]\s+(?=[$€£(\d.])", run):
+        start_of_last = beside.end()
+        run = " " * start_of_last + run[start_of_last:]
+    run = re.sub(r"^[\s+*/×÷·x),.%]*(?:[-−]\s+)?", "", run)
+    return run.strip() if re.search(r"[\d)%]\s*[-+*/×÷·−x]", run) else ""
 
 
 def _step(left: str, right: str) -> Step | None:
@@ -85,8 +119,7 @@ def value(expression: str) -> Fraction | None:
 
     Reads `+ - * /`, brackets, a leading minus, thousands commas, currency signs and per cent.
     """
-    tidy = re.sub(r"[$€£]", "", expression).replace("−", "-").replace("÷", "/")
-    tidy = re.sub(r"[×·]|(?<=[\d)\s])x(?=[\s(\d])", "*", tidy)
+    tidy = _CURRENCY.sub("", _TIMES.sub("*", expression)).replace("−", "-").replace("÷", "/")
     if len(tidy) > LONGEST:
         return None
     try:
@@ -107,6 +140,8 @@ def _tokens(text: str) -> list[str]:
         if match is None:
             raise _Unreadable(text[place:])
         number, percent, sign = match.groups()
+        if number and len(number) > LONGEST_NUMBER:
+            raise _Unreadable(number)
         tokens += [number.replace(",", "")] if number else [sign]
         tokens += ["/", "100"] if percent else []
         place = match.end()
