@@ -37,7 +37,7 @@
     return {
       width, height: 180, title: "", legend: { show: true }, cursor: { drag: { x: true, y: false } },
       scales: { x: { time: false } },
-      axes: [axis, { ...axis, size: 56 }],
+      axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(6)))) }],
       series: [{ label: "step" }, { label: name, stroke: accent, width: 1.5, points: { show: data.get(name)[0].length < 3 }, value: (_, v) => (v == null ? "–" : Number(v.toPrecision(4)).toString()) }],
     };
   }
