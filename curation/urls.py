@@ -1,10 +1,17 @@
 from django.urls import path
 
-from curation.views import imports, jobs, models, projects, queues, review
+from curation.views import imports, jobs, members, models, projects, questions, queues, review
 
 urlpatterns = [
     path("", projects.project_list, name="projects"),
+    path("new/", projects.project_new, name="project-new"),
     path("p/<slug:slug>/", projects.project_home, name="project"),
+    path("p/<slug:slug>/settings/", projects.project_settings, name="project-settings"),
+    path("p/<slug:slug>/questions/", questions.question_list, name="questions"),
+    path("p/<slug:slug>/questions/<int:pk>/", questions.question_page, name="question"),
+    path("p/<slug:slug>/members/", members.member_list, name="members"),
+    path("p/<slug:slug>/members/<int:pk>/role/", members.member_role, name="member-role"),
+    path("p/<slug:slug>/members/<int:pk>/remove/", members.member_remove, name="member-remove"),
     path("p/<slug:slug>/queues/", queues.queue_list, name="queues"),
     path("p/<slug:slug>/queues/new/", queues.queue_new, name="queue-new"),
     path("p/<slug:slug>/queues/preview/", queues.queue_preview, name="queue-preview"),

@@ -9,8 +9,11 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from curation.funnel import register
         from curation.signals import rationales_stored
+        from training.funnel import to_train, trained
 
+        register(10, trained, to_train)
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
 
 

@@ -1,19 +1,75 @@
-"""The list of projects and a project's home page."""
+"""Projects: the list of mine, a project's home, its settings."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Count, OuterRef, Subquery
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
 
 from curation.access import get_project_for
-from curation.models import Project
+from curation.forms.project import ProjectForm
+from curation.funnel import funnel, suggestions
+from curation.models import Membership, Project, Role
+from curation.requests import Request
 
 
-def project_list(request: HttpRequest) -> HttpResponse:
-    projects = Project.objects.visible_to(request.user).filter(archived_at=None)
-    return render(request, "curation/project_list.html", {"projects": projects})
+def project_list(request: Request) -> HttpResponse:
+    """The projects of this person; archived ones apart."""
+    mine = Membership.objects.filter(user=request.user, project=OuterRef("pk"))
+    projects = Project.objects.visible_to(request.user).annotate(
+        asked=Count("questions", distinct=True), my_role=Subquery(mine.values("role")[:1])
+    )
+    context = {
+        "projects": projects.filter(archived_at=None),
+        "archived": projects.exclude(archived_at=None),
+    }
+    return render(request, "curation/project_list.html", context)
 
 
-def project_home(request: HttpRequest, slug: str) -> HttpResponse:
+def project_new(request: Request) -> HttpResponse:
+    """Whoever makes a project owns it."""
+    form = ProjectForm(request.POST or None)
+    if form.is_valid():
+        with transaction.atomic():
+            form.instance.created_by = request.user
+            project = form.save()
+            Membership.objects.create(project=project, user=request.user, role=Role.OWNER)
+        return redirect(project)
+    return render(request, "curation/project_form.html", {"form": form})
+
+
+def project_home(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
-    return render(request, "curation/project_home.html", {"project": project})
+    context = {
+        "project": project,
+        "section": "home",
+        "steps": funnel(project),
+        "suggestions": suggestions(project, request.user),
+        "jobs": project.jobs.select_related("created_by")[:5],
+    }
+    return render(request, "curation/project_home.html", context)
+
+
+def project_settings(request: Request, slug: str) -> HttpResponse:
+    project = get_project_for(request.user, slug, "curation.own")
+    if request.method == "POST" and "archive" in request.POST:
+        return _archived(request, project)
+    form = ProjectForm(request.POST or None, instance=project)
+    if form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect(project)
+    context = {"project": project, "section": "settings", "form": form}
+    return render(request, "curation/project_settings.html", context)
+
+
+def _archived(request: Request, project: Project) -> HttpResponse:
+    """An archived project is left out of the list and can be taken back; nothing is deleted."""
+    wanted = request.POST["archive"] == "yes"
+    project.archived_at = timezone.now() if wanted else None
+    project.save(update_fields=["archived_at"])
+    messages.success(request, "Archived." if wanted else "Taken back from the archive.")
+    return redirect("projects")

@@ -111,7 +111,7 @@ def test_the_pages_without_a_project_are_sound(page, db):
 def looked_at(page: Page, name: str, address: str, status: int = 200) -> list[str]:
     """Everything that is wrong with one page."""
     page.set_viewport_size(WIDE)
-    page.emulate_media(color_scheme="light")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     answer = page.goto(address)
     assert answer is not None
     if answer.status != status:
@@ -120,10 +120,10 @@ def looked_at(page: Page, name: str, address: str, status: int = 200) -> list[st
     if page.locator("h1").count() != 1:
         faults.append(f"{page.locator('h1').count()} first headings")
     keep(page, f"{name} light")
-    page.emulate_media(color_scheme="dark")
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     faults += objections(page, "dark")
     keep(page, f"{name} dark")
-    page.emulate_media(color_scheme="light")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size(NARROW)
     wide = page.evaluate("document.documentElement.scrollWidth")
     if wide > NARROW["width"]:

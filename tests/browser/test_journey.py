@@ -87,7 +87,7 @@ def test_from_a_file_to_a_trained_student_and_an_export(
 
 def log_in(page: Page, user) -> None:
     page.goto("/")
-    page.get_by_label("Username").or_(page.get_by_label("Login")).first.fill(user.username)
+    page.get_by_label("Name or email").fill(user.username)
     page.get_by_label("Password").fill("quince-and-medlar")
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Orchard").first).to_be_visible()

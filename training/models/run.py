@@ -87,13 +87,9 @@ class Run(models.Model):
     parent = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
     )
-    host_class = models.CharField(
-        max_length=3, choices=HostClass.choices, default=HostClass.GPU
-    )
+    host_class = models.CharField(max_length=3, choices=HostClass.choices, default=HostClass.GPU)
     batch = models.UUIDField(default=uuid.uuid4, editable=False)
-    status = models.CharField(
-        max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED
-    )
+    status = models.CharField(max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     max_attempts = models.PositiveSmallIntegerField(default=5)
     lease_owner = models.CharField(max_length=100, blank=True)
@@ -233,9 +229,7 @@ class Checkpoint(models.Model):
     class Meta:
         ordering = ["-step"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["run", "step"], name="a_run_has_one_checkpoint_a_step"
-            )
+            models.UniqueConstraint(fields=["run", "step"], name="a_run_has_one_checkpoint_a_step")
         ]
 
     def __str__(self) -> str:
