@@ -31,6 +31,8 @@
   }
 
   function set(span) {
+    if (span.dataset.set) return; // two events may have found it
+    span.dataset.set = "yes";
     const source = span.textContent;
     const options = { ...OPTIONS, displayMode: span.classList.contains("display") };
     try {
@@ -40,7 +42,6 @@
     } catch {
       span.textContent = source;
     }
-    span.dataset.set = "yes";
   }
 
   async function setAll(root) {

@@ -82,6 +82,7 @@ def test_mathematics_is_set_without_a_breach_of_the_policy(logged_in, annotator,
     page.goto(reverse("review", args=[project.slug, queue.pk]))
     expect(page.locator(".math.set")).to_have_count(len(FORMULAS) + 2)
     expect(page.locator(".math.display .katex-display")).to_have_count(1)
+    assert page.locator(".math.set").first.get_attribute("title") == "x_1"  # set once, not twice
     expect(page.get_by_text("\\oops{", exact=True)).to_be_visible()  # unreadable: as written
     assert Assignment.objects.count() == 1
 
