@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -77,10 +77,7 @@ def notice(level_tag: str) -> str:
 def nav_link(context: dict[str, Any], url_name: str, words: str, sections: str) -> SafeString:
     """A link to a section of the project, marked where `section` is one of `sections`."""
     here = context.get("section") in sections.split()
-    try:
-        href = reverse(url_name, args=[context["project"].slug])
-    except NoReverseMatch:
-        return SafeString("")
+    href = reverse(url_name, args=[context["project"].slug])
     return format_html(
         '<a href="{}"{}>{}</a>', href, SafeString(' aria-current="page"' if here else ""), words
     )

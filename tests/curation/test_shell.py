@@ -39,6 +39,12 @@ def test_the_section_one_is_in_is_marked(seen_by, annotator):
     assert page.count('aria-current="page"') == 1
 
 
+def test_a_section_beyond_ones_role_is_not_offered(seen_by, annotator, researcher):
+    members = reverse("members", args=["orchard"])
+    assert f'href="{members}"' not in seen_by(annotator)
+    assert f'href="{members}"' in seen_by(researcher)
+
+
 def test_the_bar_says_who_and_in_which_role(seen_by, annotator):
     page = seen_by(annotator)
     assert "anna" in page
