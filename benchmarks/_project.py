@@ -27,7 +27,10 @@ def fresh_installation() -> Iterator[None]:
 
     provide_database()
     django.setup()
+    from training.inline import speak_only_of_trouble
+
     call_command("migrate", verbosity=0)
+    speak_only_of_trouble()
     try:
         yield
     finally:
