@@ -109,4 +109,4 @@ def read_rows(run: Run, name: str, limit: int = 400_000) -> list[dict[str, Any]]
 
     text = read_end(run, name, limit)
     whole = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in whole.splitlines() if line.strip()]
+    return [json.loads(line) for line in whole.split("\n") if line.strip()]

@@ -37,11 +37,8 @@ def _rows(path: Path) -> list[Any]:
         import pyarrow.parquet as parquet
 
         return parquet.read_table(path).to_pylist()
-    return [
-        _parsed(number, line)
-        for number, line in enumerate(path.read_text().splitlines(), start=1)
-        if line.strip()
-    ]
+    with path.open(encoding="utf-8", newline="\n") as file:  # other line ends may be in a text
+        return [_parsed(number, line) for number, line in enumerate(file, start=1) if line.strip()]
 
 
 def _parsed(number: int, line: str) -> Any:

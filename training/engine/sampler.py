@@ -36,6 +36,8 @@ class RowLayer(CacheLayerMixin):
     """One layer's keys and values in a buffer that is written in place and can lose rows."""
 
     is_sliding = False
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
         super().__init__()
@@ -161,8 +163,8 @@ class Rows:
         self.seen = columns < self.position[:, None]  # [R', P]
         self.ragged = not bool(self.seen.all())
         self.ends = torch.tensor(list(ends), device=owner.device)
-        layers = [RowLayer(layer.keys[owner], layer.values[owner], room) for layer in cache.layers]
-        self.cache, self.layers = Cache(layers=layers), layers
+        self.layers = [RowLayer(one.keys[owner], one.values[owner], room) for one in cache.layers]
+        self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
 
     def take(self, ids: Tensor, logprobs: Tensor) -> bool:
         """Record a token for each live row and drop the rows that it ends. False: none is left."""
