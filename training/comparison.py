@@ -84,11 +84,11 @@ def latest_evaluations(project: Any, chosen: list[int], most: int = 8) -> list[E
     """The chosen ones, or the newest of each model and split."""
     found = Evaluation.objects.filter(run__project=project).select_related("model", "run")
     if chosen:
-        return sorted(found.filter(pk__in=chosen), key=lambda evaluation: evaluation.pk)
+        return sorted(found.filter(pk__in=chosen), key=lambda evaluation: evaluation.run_id)
     newest: dict[tuple[int, str], Evaluation] = {}
     for evaluation in found.order_by("-id"):
         newest.setdefault((evaluation.model_id, evaluation.split), evaluation)
-    return sorted(list(newest.values())[:most], key=lambda evaluation: evaluation.pk)
+    return sorted(list(newest.values())[:most], key=lambda evaluation: evaluation.run_id)
 
 
 def side_by_side(evaluations: list[Evaluation]) -> list[tuple[Measure, list[Cell]]]:

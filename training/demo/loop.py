@@ -226,7 +226,7 @@ def demo_project(seed: int) -> Project:
     return Project.objects.create(
         slug=slug,
         name=f"Headless demo, seed {seed}" + (f", run {number}" if number > 1 else ""),
-        description="Made by `manage.py demo --headless`. Its annotator is a program.",
+        description="Made by the headless demo. Its annotator is a program, and named so.",
         guidelines=GUIDELINES,
     )
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(file=cast("IO[str]", self.stdout), soft_wrap=True)
         if not console.is_terminal:
-            console.width = 120  # a log has no width of its own
+            console.width = 150  # a log has no width of its own
         speak_only_of_trouble()
         try:
             if options["headless"]:
