@@ -27,7 +27,8 @@ from training.views.exports import exports_context
 
 def version_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
-    versions = project.dataset_versions.select_related("created_by").annotate(trained=Count("runs"))
+    versions = project.dataset_versions.select_related("created_by").order_by("-number")
+    versions = versions.annotate(trained=Count("runs"))
     page = Paginator(versions, 50).get_page(request.GET.get("page"))
     context = {"project": project, "section": "versions", "page": page}
     return render(request, "training/version_list.html", context)

@@ -1,0 +1,192 @@
+"""Who may open what: every address of the application, every role, one table.
+
+A new address that is not in the table fails the first test.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import get_resolver, reverse
+
+from curation.leases import claim
+from curation.models import Job, LanguageModel, Membership, Project, Queue, Role
+from tests.make import make_group, make_queue
+from training.launch import launch
+from training.models import Evaluation
+from training.recipe import Recipe
+from training.versions import freeze
+
+pytestmark = pytest.mark.django_db
+
+READ, JUDGE, RESEARCH, OWN = "view_project", "annotate", "research", "own"
+ROLES = {
+    READ: {"viewer", "annotator", "researcher", "owner"},
+    JUDGE: {"annotator", "researcher", "owner"},
+    RESEARCH: {"researcher", "owner"},
+    OWN: {"owner"},
+}
+# Address → what its GET takes, what its POST takes; None: it has no such method.
+TABLE: dict[str, tuple[str | None, str | None]] = {
+    "project": (READ, None),
+    "project-settings": (OWN, OWN),
+    "questions": (READ, None),
+    "question": (READ, None),
+    "members": (RESEARCH, OWN),
+    "member-role": (None, OWN),
+    "member-remove": (None, OWN),
+    "queues": (READ, None),
+    "queue-new": (RESEARCH, RESEARCH),
+    "queue-preview": (None, RESEARCH),
+    "queue": (READ, None),
+    "queue-open": (None, RESEARCH),
+    "queue-fill": (None, RESEARCH),
+    "review": (JUDGE, None),
+    "review-mine": (JUDGE, None),
+    "review-layout": (None, JUDGE),
+    "import": (RESEARCH, RESEARCH),
+    "jobs": (READ, None),
+    "job": (READ, None),
+    "job-cancel": (None, RESEARCH),
+    "job-again": (None, RESEARCH),
+    "models": (READ, None),
+    "model-new": (RESEARCH, RESEARCH),
+    "model": (RESEARCH, RESEARCH),
+    "versions": (READ, None),
+    "version-new": (RESEARCH, RESEARCH),
+    "version-preview": (None, RESEARCH),
+    "version": (READ, None),
+    "version-file": (READ, None),
+    "version-left-out": (READ, None),
+    "version-exports": (READ, None),
+    "export-new": (RESEARCH, RESEARCH),
+    "runs": (READ, None),
+    "run-new": (RESEARCH, RESEARCH),
+    "run": (READ, None),
+    "run-metrics": (READ, None),
+    "run-cancel": (None, RESEARCH),
+    "evaluations": (READ, None),
+    "evaluation": (READ, None),
+    "workers": (READ, None),
+}
+# Addresses with a rule of their own, tested where they are: an assignment is its holder's alone,
+# a ticket belongs to its upload, a file to its job, and these two need no project.
+ELSEWHERE = {
+    "projects", "project-new", "review-item", "review-skip", "review-draft", "import-preview",
+    "job-file",
+}  # fmt: skip
+
+
+def names() -> set[str]:
+    groups = [
+        group
+        for group in get_resolver().url_patterns
+        if getattr(getattr(group, "urlconf_name", None), "__name__", "")
+        in {"curation.urls", "training.urls"}
+    ]
+    return {route.name for group in groups for route in group.url_patterns}
+
+
+def test_every_address_is_in_the_table():
+    assert names() == set(TABLE) | ELSEWHERE
+
+
+@pytest.fixture
+def addresses(project, owner) -> dict[str, str]:
+    """Every address of the table, in a project that has one of everything."""
+    question = make_group(project)
+    queue = make_queue(project)
+    version = freeze(project, Recipe(), owner)
+    student = LanguageModel.objects.create(
+        project=project, name="s", provider="local", uri="training/demo/student"
+    )
+    run = launch(project, "train", method="sft", dataset=version, student=student, enqueue=False)
+    looked = launch(project, "evaluate", student=student, enqueue=False)
+    evaluation = Evaluation.objects.create(run=looked, model=student, split="test", questions=0)
+    member = Membership.objects.get(project=project, user=owner)
+    job = Job.objects.create(project=project, kind="import")
+    keys = {
+        "question": question.pk, "member-role": member.pk, "member-remove": member.pk,
+        "job": job.pk, "job-cancel": job.pk, "job-again": job.pk, "model": student.pk,
+        "run": run.pk, "run-metrics": run.pk, "run-cancel": run.pk, "evaluation": evaluation.pk,
+        "version": 1, "version-file": 1, "version-left-out": 1, "version-exports": 1,
+        **dict.fromkeys(("queue", "queue-open", "queue-fill", "review", "review-mine"), queue.pk),
+    }  # fmt: skip
+    found = {
+        name: reverse(name, args=[project.slug, *([keys[name]] if name in keys else [])])
+        for name in TABLE
+        if name != "export-new"
+    }
+    return {**found, "export-new": reverse("export-new", args=[project.slug, 1, "sft"])}
+
+
+def statuses(client, addresses: dict[str, str]) -> dict[tuple[str, str], int]:
+    """What each address answers to each method that it has."""
+    found = {}
+    for name, (get, post) in TABLE.items():
+        if get:
+            found[name, "get"] = client.get(addresses[name]).status_code
+        if post:
+            found[name, "post"] = client.post(addresses[name]).status_code
+    return found
+
+
+def test_nobody_enters_without_a_login(client, addresses):
+    assert set(statuses(client, addresses).values()) == {302}
+    assert client.get(addresses["runs"]).url.startswith("/accounts/login/")
+
+
+def test_a_stranger_learns_nothing(client, addresses, stranger):
+    client.force_login(stranger)
+    told = statuses(client, addresses)
+    assert {key: status for key, status in told.items() if status != 404} == {}
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_a_role_does_what_the_table_says_and_no_more(client, addresses, member, role):
+    client.force_login(member(f"the-{role}", role))
+    wrong = []
+    for (name, method), status in statuses(client, addresses).items():
+        needed = TABLE[name][0 if method == "get" else 1]
+        allowed = role in ROLES[needed]
+        if (status == 403) == allowed or status in {404, 405, 500}:
+            wrong.append(f"{role}: {method} {name} answered {status}")
+    assert wrong == []
+
+
+def test_what_changes_something_is_no_get(client, addresses, owner):
+    client.force_login(owner)
+    told = {
+        name: client.get(addresses[name]).status_code for name, row in TABLE.items() if not row[0]
+    }
+    assert set(told.values()) == {405}, told
+
+
+def test_an_owner_elsewhere_reaches_nothing_here(client, addresses, stranger, project):
+    """The same keys under the address of a project of one's own."""
+    other = Project.objects.create(slug="grove", name="Grove")
+    Membership.objects.create(project=other, user=stranger, role="owner")
+    client.force_login(stranger)
+    keyed = [name for name, url in addresses.items() if any(c.isdigit() for c in url)]
+    for name in keyed:
+        url = addresses[name].replace("/p/orchard/", "/p/grove/")
+        method = client.get if TABLE[name][0] else client.post
+        assert method(url).status_code == 404, name
+
+
+def test_an_assignment_is_its_holders_alone(client, project, annotator, second_annotator):
+    make_group(project)
+    queue: Queue = make_queue(project)
+    held = claim(queue, annotator)
+    client.force_login(second_annotator)
+    for name in ("review-item", "review-skip", "review-draft"):
+        url = reverse(name, args=[project.slug, queue.pk, held.pk])
+        assert client.post(url, {"reason": "x"}).status_code == 404
+
+
+def test_every_write_asks_for_the_token(addresses, owner):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+    told = {name: client.post(addresses[name]).status_code for name, row in TABLE.items() if row[1]}
+    assert set(told.values()) == {403}, told
