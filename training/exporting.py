@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
+from curation import jobs
 from curation.artifacts import COPY_BYTES, artifact_uri, project_path, writing
 from curation.models import DatasetVersion, Job, JobKind, JobStatus, LanguageModel, Question, User
 from training.export import export_format
@@ -30,10 +30,6 @@ from training.recipe import Recipe, first_fault, in_words
 from training.storing import read_lines
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-
-
-class Stopped(Exception):
-    """The job was cancelled, or somebody else has it."""
 
 
 def options_for(name: str, values: dict[str, Any]) -> BaseModel:
@@ -157,12 +153,12 @@ def perform(job: Job) -> None:
     """Do an export job that the caller has claimed, to its end."""
     try:
         _perform(job)
-    except Stopped:
+    except jobs.TakenAway:
         return
     except ValueError as error:
-        job.finish(JobStatus.FAILED, error=str(error))
+        jobs.finish(job, JobStatus.FAILED, error=str(error))
     except Exception as error:
-        job.finish(JobStatus.FAILED, error=f"{type(error).__name__}: {error}"[:500])
+        jobs.finish(job, JobStatus.FAILED, error=f"{type(error).__name__}: {error}"[:500])
         raise
 
 
@@ -178,7 +174,7 @@ def _perform(job: Job) -> None:
             params["options"],
             folder,
             params["parquet"],
-            lambda done: _advance(job, done),
+            lambda done: jobs.advance(job, done, job.total),
         )
         path = project_path(job.project, "exports", str(job.pk), f"{name}.zip")
         zip_to(folder, path)
@@ -190,14 +186,7 @@ def _perform(job: Job) -> None:
         "left_out": dict(report.left_out.most_common()),
         "bytes": report.size,
     }
-    job.finish(JobStatus.DONE)
-
-
-def _advance(job: Job, done: int) -> None:
-    """Say how far it is. Raises `Stopped` if the job is no longer ours."""
-    mine = Job.objects.filter(pk=job.pk, status=JobStatus.RUNNING, attempt=job.attempt)
-    if not mine.update(done=done, heartbeat_at=timezone.now()):
-        raise Stopped
+    jobs.finish(job, JobStatus.DONE)
 
 
 def zip_to(folder: Path, path: str) -> None:

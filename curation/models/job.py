@@ -78,12 +78,3 @@ class Job(models.Model):
         if claimed:
             self.refresh_from_db()
         return claimed == 1
-
-    def advance(self, done: int, total: int | None = None) -> None:
-        self.done, self.total = done, total if total is not None else self.total
-        self.heartbeat_at = timezone.now()
-        self.save(update_fields=["done", "total", "heartbeat_at"])
-
-    def finish(self, status: str, *, error: str = "") -> None:
-        self.status, self.error, self.finished_at = status, error, timezone.now()
-        self.save(update_fields=["status", "error", "finished_at", "report", "file", "done"])

@@ -170,7 +170,7 @@ def test_a_running_job_asks_for_its_own_state_until_it_is_over(client, project, 
     assert '<progress max="100" value="25"' in page
     state = client.get(url, headers={"hx-request": "true"}).content.decode()
     assert "<html" not in state
-    job.finish(JobStatus.DONE)
+    jobs.finish(job, JobStatus.DONE)
     assert "hx-trigger" not in client.get(url, headers={"hx-request": "true"}).content.decode()
 
 
