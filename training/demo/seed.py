@@ -67,14 +67,17 @@ def drawings(project: Project, by: User) -> list[Run]:
     """The runs that draw the first rationales; those of an interrupted seed are taken up again."""
     teacher, student = add_models(project)
     wanted = {
-        "Teacher's rationales": (teacher, "teacher", [0.3, 0.5, 0.7], 1),
-        "Student's samples": (student, "student", [1.0], 4),
+        "Teacher's rationales": (teacher, "teacher", [0.3, 0.5, 0.7], 1, "train"),
+        "Student's samples": (student, "student", [1.0], 4, "train"),
+        # What evaluations compare lengths and meanings with.
+        "Teacher's yardstick": (teacher, "teacher", [0.0], 1, "test"),
     }
     runs = []
-    for name, (model, role, temperatures, samples) in wanted.items():
+    for name, (model, role, temperatures, samples, split) in wanted.items():
         config = {
             "role": role,
-            "limit": ASKED,
+            "split": split,
+            "limit": ASKED if split == "train" else 0,
             "temperatures": temperatures,
             "samples_per_temperature": samples,
             "max_new_tokens": 128,
