@@ -17,6 +17,9 @@ from fractions import Fraction
 from training.decoding.prompts import split_completion
 from training.decoding.record import AnswerKind, Question
 
+LONGEST = 10_000  # characters of an answer that are looked at, from its end
+LONGEST_NUMBER = 1000  # digits; what is longer is noise, and Python refuses to read it
+
 _BOXED = re.compile(r"\\boxed\s*\{")
 _FRAC = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
@@ -69,17 +72,20 @@ def number(text: str) -> Fraction | None:
 
     `$1,234.50` is 1234.5, `20%` is 20 (as people write it), `3/4` and `1 1/2` are fractions.
     """
+    text = text[-LONGEST:]
     cleaned = _FRAC.sub(r"(\1)/(\2)", text).replace("(", "").replace(")", "")
     found = list(_NUMBER.finditer(cleaned.replace("\\$", "$").replace("{,}", ",")))
     return _value(found[-1]) if found else None
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
-    top = Fraction(found["top"].replace(",", ""))
-    bottom = Fraction((found["bottom"] or "1").replace(",", ""))
-    if bottom == 0:
+    top, bottom, whole = (
+        (found[part] or absent).replace(",", "")
+        for part, absent in (("top", "0"), ("bottom", "1"), ("whole", "0"))
+    )
+    if max(map(len, (top, bottom, whole))) > LONGEST_NUMBER or Fraction(bottom) == 0:
         return None
-    size = int(found["whole"] or 0) + top / bottom
+    size = int(whole) + Fraction(top) / Fraction(bottom)
     if found["power"]:
         size *= Fraction(10) ** int(found["power"])
     return -size if found["sign"] or found["sign2"] else size
