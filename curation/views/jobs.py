@@ -15,7 +15,7 @@ from curation import jobs
 from curation.access import get_project_for
 from curation.artifacts import exists, open_artifact, size
 from curation.models import Job
-from curation.requests import Request
+from curation.requests import Request, whole_number
 
 PAGE_ROWS = 50
 
@@ -24,9 +24,9 @@ def job_list(request: Request, slug: str) -> HttpResponse:
     """The newest first, fifty a page, by key."""
     project = get_project_for(request.user, slug)
     found = project.jobs.select_related("created_by", "project").defer("report")
-    before = request.GET.get("before", "")
-    if before.isdecimal() and len(before) < 19:
-        found = found.filter(pk__lt=int(before))
+    before = whole_number(request.GET.get("before"))
+    if before is not None:
+        found = found.filter(pk__lt=before)
     rows = list(found[: PAGE_ROWS + 1])
     context = {
         "project": project,

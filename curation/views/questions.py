@@ -9,7 +9,7 @@ from curation.access import get_project_for
 from curation.browsing import matching, neighbours, page_of
 from curation.dossier import dossier
 from curation.forms.project import SearchForm
-from curation.requests import Request
+from curation.requests import Request, whole_number
 
 
 def question_list(request: Request, slug: str) -> HttpResponse:
@@ -23,15 +23,13 @@ def question_list(request: Request, slug: str) -> HttpResponse:
         "form": form,
         "search": search,
         "total": found.order_by().count(),
-        "page": page_of(found, key(request, "after"), key(request, "before")),
+        "page": page_of(
+            found,
+            whole_number(request.GET.get("after")),
+            whole_number(request.GET.get("before")),
+        ),
     }
     return render(request, "curation/question_list.html", context)
-
-
-def key(request: Request, name: str) -> int | None:
-    """A key in the address; nonsense counts as none."""
-    given = request.GET.get(name, "")
-    return int(given) if given.isdigit() and len(given) < 19 else None
 
 
 def question_page(request: Request, slug: str, pk: int) -> HttpResponse:

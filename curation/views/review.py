@@ -13,7 +13,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -146,7 +146,7 @@ def review_layout(request: Request, slug: str) -> HttpResponse:
     request.user.save(update_fields=["preferences"])
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
-    return redirect(back if safe else reverse("queues", args=[project.slug]))
+    return HttpResponseRedirect(back if safe else reverse("queues", args=[project.slug]))
 
 
 def _own(request: Request, slug: str, pk: int, assignment_pk: int) -> tuple[Project, Assignment]:

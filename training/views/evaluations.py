@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from curation.access import get_project_for
-from curation.requests import Request
+from curation.requests import Request, whole_number
 from training.comparison import comparable, latest_evaluations, side_by_side
 from training.models import Evaluation, EvaluationItem
 
@@ -20,7 +20,8 @@ SHOWING = {
 
 def evaluation_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
-    chosen = [int(pk) for pk in request.GET.getlist("e") if pk.isdigit()]
+    numbers = [whole_number(pk) for pk in request.GET.getlist("e")]
+    chosen = [pk for pk in numbers if pk is not None]
     shown = latest_evaluations(project, chosen)
     every = Evaluation.objects.filter(run__project=project).select_related("model")[:100]
     context = {

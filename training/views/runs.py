@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from curation.access import get_project_for
 from curation.models import Project
-from curation.requests import Request
+from curation.requests import Request, whole_number
 from training.curves import curves, metric_names
 from training.folders import read_end
 from training.forms import KindForm, LaunchForm, resolved_rows, shown_config, warnings_about
@@ -81,9 +81,8 @@ def run_new(request: Request, slug: str) -> HttpResponse:
 
 def cloned(project: Project, pk: str | None) -> Run | None:
     """The run to copy the settings of, if one is named."""
-    if not pk or not pk.isdigit():
-        return None
-    return project.runs.filter(pk=pk).first()
+    number = whole_number(pk)
+    return None if number is None else project.runs.filter(pk=number).first()
 
 
 def first_choice(request: Request, source: Run | None) -> dict[str, str]:
@@ -152,10 +151,11 @@ def run_metrics(request: Request, slug: str, pk: int) -> JsonResponse:
     """The points later than `?after=step`, of the metrics in `?names=a,b` or all."""
     project = get_project_for(request.user, slug)
     run = run_of(project, pk)
-    after = request.GET.get("after", "")
-    names = [name for name in request.GET.get("names", "").split(",") if name]
-    points = curves(run, names, int(after) if after.lstrip("-").isdigit() else -1)
-    return JsonResponse({**points, "over": run.is_over, "names": metric_names(run)})
+    after = whole_number(request.GET.get("after"))
+    known = metric_names(run)
+    names = [name for name in request.GET.get("names", "").split(",") if name in known]
+    points = curves(run, names, -1 if after is None else after)
+    return JsonResponse({**points, "over": run.is_over, "names": known})
 
 
 @require_POST

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from curation.access import get_project_for
 from curation.models import DatasetVersion, Project
-from curation.requests import Request
+from curation.requests import Request, whole_number
 from training.export import formats
 from training.models import Checkpoint
 from training.naming import names_in
@@ -105,13 +105,13 @@ def counted(project: Project, form: RecipeForm) -> dict[str, Any]:
 
 def _starting(request: Request, project: Project) -> Recipe:
     """The recipe that the form begins with: of another version, of a run's samples, or plain."""
-    number, run = request.GET.get("from", ""), request.GET.get("run", "")
-    if number.isdecimal():
+    number, run = (whole_number(request.GET.get(name)) for name in ("from", "run"))
+    if number is not None:
         version = project.dataset_versions.filter(number=number).first()
         if version:
             return Recipe.model_validate(version.recipe)
     try:
-        return Recipe(runs=[int(run)]) if run.isdecimal() else Recipe()
+        return Recipe() if run is None else Recipe(runs=[run])
     except ValidationError:
         return Recipe()
 
