@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import IO
+from typing import IO, Any
 
 from django.db import DataError, IntegrityError, connection, transaction
 
@@ -29,6 +29,7 @@ QUESTION_LIMIT = 100_000  # characters; the full-text index takes no more than a
 TEXT_LIMIT = 1_000_000
 NAME_LIMIT = 200
 METADATA_LIMIT = 100_000
+NESTING_LIMIT = 50
 _LOCK = 0x1409  # any number; it only has to be the same in every import
 
 Numbered = tuple[int, Draft]
@@ -220,11 +221,22 @@ def refuse_too_long(draft: Draft) -> None:
     _bounded("external_id", draft.external_id, NAME_LIMIT)
     _bounded("source", draft.source, NAME_LIMIT)
     if draft.metadata:
+        if nested_beyond(draft.metadata, NESTING_LIMIT):
+            raise BadRow("metadata", f"is nested more than {NESTING_LIMIT} levels deep")
         _bounded("metadata", json.dumps(draft.metadata, default=str), METADATA_LIMIT)
     for rationale in draft.rationales:
         _bounded("the name of a model", rationale.author, NAME_LIMIT)
         _bounded(f"the rationale of {rationale.author}", rationale.thought, TEXT_LIMIT)
         _bounded(f"the answer of {rationale.author}", rationale.answer, QUESTION_LIMIT)
+
+
+def nested_beyond(value: Any, levels: int) -> bool:
+    """Whether lists and objects lie within each other more than so many levels deep."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(nested_beyond(item, levels - 1) for item in value)
 
 
 def _bounded(name: str, text: str, limit: int) -> None:

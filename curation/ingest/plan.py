@@ -20,6 +20,7 @@ from curation.ingest.shapes.base import SPLITS, Shape
 from curation.models import Split
 
 DETECT_ROWS = 50
+MOST_NAMES = 30
 _SPLIT_IN_NAME = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])")
 
 
@@ -103,7 +104,9 @@ def why_unknown(first: list[Row]) -> str:
     bad = [row for row in first if row.problem]
     if len(bad) == len(first):
         return f"None of the first rows can be read. Row {bad[0].line}: {bad[0].problem}."
-    fields = ", ".join(next(row.fields for row in first if not row.problem)) or "none"
+    names = list(next(row.fields for row in first if not row.problem))
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    fields = f"{', '.join(names[:MOST_NAMES]) or 'none'}{more}"
     return f"The shape of this file is not known (fields: {fields}). Say what each field is."
 
 

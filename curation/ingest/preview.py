@@ -14,6 +14,7 @@ from curation.ingest.record import BadRow, Draft, Row, UnreadableFile
 
 SHOWN_ROWS = 5
 SHOWN_PROBLEMS = 10
+MOST_FIELDS = 300
 SECONDS = 0.12  # a person waits; what is beyond is not counted, only said
 
 
@@ -100,7 +101,8 @@ def _fill(seen: Preview, table: Table, plan: Plan, seconds: float) -> None:
 
 def _settle(seen: Preview, first: list[Row], plan: Plan) -> None:
     seen.fields = list(dict.fromkeys(name for row in first for name in row.fields))
-    seen.guess = plan.mapping or guessed(seen.fields)
+    # A form of thousands of choices could not be sent back.
+    seen.guess = plan.mapping or guessed(seen.fields if len(seen.fields) <= MOST_FIELDS else [])
     seen.reading = settle(plan, first)
     for row in first:
         seen.look(row)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import IO, Any
+from uuid import UUID
 
 import pyarrow
 import pyarrow.parquet
@@ -24,6 +26,7 @@ from curation.ingest.record import Row, UnreadableFile
 # Longer rows than this are left out with a reason: memory stays bounded whatever comes.
 ROW_LIMIT_BYTES = 16 * 1024 * 1024
 CHUNK = 256 * 1024
+HEADER_LIMIT = 1024 * 1024
 # Where a JSON object keeps its rows.
 LIST_NAMES = ("data", "rows", "examples", "records")
 
@@ -68,7 +71,7 @@ def _json_kind(head: bytes, suffix: str) -> str:
         return "csv"
     try:
         first = json.loads(head.split(b"\n", 1)[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return "json"
     return "json" if _list_name(first) else "jsonl"
 
@@ -123,13 +126,35 @@ class Table:
         try:
             table = pyarrow.parquet.ParquetFile(self.file)
             self._exact = table.metadata.num_rows
-            line = 0
+            _refuse_doubled("parquet", table.schema_arrow.names)
+            line = 1
             for batch in table.iter_batches(batch_size=500):
-                for fields in batch.to_pylist():
-                    line += 1
-                    yield _clean_row(line, _plain(fields))
+                yield from _parquet_rows(line, batch)
+                line += len(batch)
         except (pyarrow.ArrowException, OSError) as error:
             raise UnreadableFile(f"The parquet file is damaged: {_one_line(error)}") from error
+
+
+def _parquet_rows(line: int, batch: pyarrow.RecordBatch) -> Iterator[Row]:
+    """The rows of a batch. Where one has a value that Python cannot hold (a day in the year
+    300,000), each row is taken by itself."""
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError, pyarrow.ArrowException) as error:
+        if len(batch) == 1:
+            yield Row(line, {}, f"a value cannot be read: {_one_line(error)}")
+            return
+        for at in range(len(batch)):
+            yield from _parquet_rows(line + at, batch.slice(at, 1))
+        return
+    for at, fields in enumerate(rows):
+        yield _clean_row(line + at, _plain(fields))
+
+
+def _refuse_doubled(kind: str, names: list[str]) -> None:
+    doubled = sorted(name for name, n in Counter(names).items() if name and n > 1)
+    if doubled:
+        raise UnreadableFile(f"The {kind} file has two columns named {doubled[0]}. Rename one.")
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
@@ -160,8 +185,16 @@ def _row_of_json(line: int, raw: bytes) -> Row:
         what = error.msg.removesuffix(" starting at")
         return Row(line, {}, f"not JSON: {what} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:
-        return Row(line, {}, f"not JSON that can be read: {_one_line(error)}")
+        return Row(line, {}, _beyond_reading(error))
     return _checked(line, fields, text, text.count("\x00"))
+
+
+_TOO_DEEP = "lists or objects are nested in it hundreds of levels deep"
+
+
+def _beyond_reading(error: Exception) -> str:
+    """Why JSON that is correct is still not read."""
+    return _TOO_DEEP if isinstance(error, RecursionError) else "a number has thousands of digits"
 
 
 def _checked(line: int, fields: Any, text: str, nuls: int = 0) -> Row:
@@ -175,11 +208,13 @@ def _checked(line: int, fields: Any, text: str, nuls: int = 0) -> Row:
 
 def _clean_row(line: int, fields: dict[str, Any], nuls: int = 0) -> Row:
     found = [nuls]
-    cleaned = _without_nul(fields, found)
     try:
+        cleaned = _without_nul(fields, found)
         json.dumps(cleaned, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return Row(line, {}, "the text holds half of a surrogate pair (\\ud800 … \\udfff)")
+    except RecursionError:
+        return Row(line, {}, _TOO_DEEP)
     return Row(line, cleaned, nuls=found[0])
 
 
@@ -285,14 +320,19 @@ def _json_items(text: _Text) -> Iterator[Row]:
                 return
         if text.peek() == "":
             yield Row(line + 1, {}, _CUT_SHORT)
-    except (json.JSONDecodeError, UnreadableFile, RecursionError) as error:
+    except (ValueError, UnreadableFile, RecursionError) as error:
         cut = isinstance(error, json.JSONDecodeError) and _breaks_off(error)
-        why = error.msg if isinstance(error, json.JSONDecodeError) else _one_line(error)
-        reason = _CUT_SHORT if cut else f"not JSON: {why}; nothing after it could be read"
+        reason = _CUT_SHORT if cut else f"{_why_not_json(error)}; nothing after it could be read"
         yield Row(line, {}, reason)
 
 
 _CUT_SHORT = "the file ends in the middle of this row: it was cut short; export it again"
+
+
+def _why_not_json(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg}"
+    return f"not JSON: {error}" if isinstance(error, UnreadableFile) else _beyond_reading(error)
 
 
 def _breaks_off(error: json.JSONDecodeError) -> bool:
@@ -327,6 +367,8 @@ def _enter_list(text: _Text) -> None:
             "The JSON file was cut short, or is not JSON: "
             f"{error.msg} at line {error.lineno}. Export it again."
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(f"The JSON file: {_beyond_reading(error)}.") from error
     raise UnreadableFile(
         "The JSON file holds one object without a list of rows. Put the rows in a list: "
         '[{…}, …] or {"data": [{…}, …]}.'
@@ -336,12 +378,18 @@ def _enter_list(text: _Text) -> None:
 def _csv_rows(file: IO[bytes]) -> Iterator[Row]:
     csv.field_size_limit(ROW_LIMIT_BYTES)
     text = _as_text(file)
-    header_line = text.readline()
+    header_line = text.readline(HEADER_LIMIT)
     while header_line and not header_line.strip():
-        header_line = text.readline()
+        header_line = text.readline(HEADER_LIMIT)
+    if len(header_line) == HEADER_LIMIT:
+        raise UnreadableFile("The first line of the CSV file, with the column names, has no end.")
     delimiter = max(",;\t|", key=header_line.count)
-    rows = csv.reader(_chain(header_line, text), delimiter=delimiter)
-    header = _csv_header(next(rows))
+    # Strict: a quote that is never closed would otherwise swallow all rows behind it.
+    rows = csv.reader(_chain(header_line, text), delimiter=delimiter, strict=True)
+    try:
+        header = _csv_header(next(rows))
+    except csv.Error as error:
+        raise UnreadableFile(f"The column names are {_csv_fault(error)}.") from error
     while True:
         line = rows.line_num + 1
         try:
@@ -349,10 +397,16 @@ def _csv_rows(file: IO[bytes]) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(line, {}, f"not CSV: {error}")
+            yield Row(line, {}, _csv_fault(error))
             continue
         if values:
             yield _csv_row(line, header, values)
+
+
+def _csv_fault(error: csv.Error) -> str:
+    if "unexpected end" in str(error):
+        return "not CSV: a quote that opens in this row is never closed"
+    return f"not CSV: {error}"
 
 
 def _chain(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
@@ -362,9 +416,7 @@ def _chain(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
 
 def _csv_header(names: list[str]) -> list[str]:
     names = [name.strip().replace("\x00", "") for name in names]
-    doubled = sorted({name for name in names if name and names.count(name) > 1})
-    if doubled:
-        raise UnreadableFile(f"The CSV file has two columns named {doubled[0]}. Rename one.")
+    _refuse_doubled("CSV", names)
     if any("\udc80" <= sign <= "\udcff" for name in names for sign in name):
         raise UnreadableFile("The column names are not UTF-8. Save the file as UTF-8.")
     return names
@@ -392,7 +444,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
-    if isinstance(value, Decimal):
+    if isinstance(value, (Decimal, timedelta, UUID)):
         return str(value)
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")

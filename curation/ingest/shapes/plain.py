@@ -104,7 +104,7 @@ def _unfolded(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip()[:2] in ('["', "[{"):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 
