@@ -3,6 +3,7 @@ happened: every step once, the same weights to the last bit."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -78,13 +79,15 @@ def kill_worker_and_engine_in_the_middle(run: Run, environment: dict[str, str]) 
 
 
 def engines_of(run: Run) -> list[int]:
+    """The engine's processes; others may end while we look."""
     import psutil
 
-    return [
-        process.pid
-        for process in psutil.process_iter()
-        if f"{run.folder}/run.json" in process.cmdline()
-    ]
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if f"{run.folder}/run.json" in process.cmdline():
+                found.append(process.pid)
+    return found
 
 
 def lose_the_lease(run: Run) -> None:
