@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
@@ -49,12 +49,52 @@ class Examined:
     question: Asked
     groups: list[Group] = field(default_factory=list)
     left_out: list[tuple[int, str]] = field(default_factory=list)
-    rankings: dict[str, dict[int, int]] = field(default_factory=dict)  # judge -> rationale -> rank
     overlaps: bool = False
+
+    @property
+    def rankings(self) -> dict[str, dict[int, int]]:
+        """judge -> rationale -> rank."""
+        return self.question.rankings
 
 
 def examine(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
-    """Every question of the project in the order of its id, in chunks."""
+    """Every question of the project in the order of its id, in chunks.
+
+    Where the selection ranks over the whole dataset, the record is read twice: for the order, and
+    for the rows.
+    """
+    ranked = ranked_over_dataset(project, recipe) if recipe.chosen().over_dataset else None
+    for chunk in selected(project, recipe):
+        for entry in chunk:
+            _rank(entry, recipe, ranked)
+            _form_groups(entry, recipe)
+        yield chunk
+
+
+def ranked_over_dataset(project: Project, recipe: Recipe) -> dict[int, str | None]:
+    """The verdict on every candidate that is still in, each split ranked by itself."""
+    by_split: dict[str, list[Asked]] = defaultdict(list)
+    for chunk in selected(project, recipe):
+        for entry in chunk:
+            if entry.question.considered:
+                by_split[entry.question.split].append(without_texts(entry.question))
+    config, rank = recipe.chosen(), selection(recipe.selection).rank
+    verdicts: dict[int, str | None] = {}
+    for questions in by_split.values():
+        for question, found in zip(questions, rank(questions, config), strict=True):
+            ids = [candidate.id for candidate in question.candidates]
+            verdicts |= dict(zip(ids, found, strict=True))
+    return verdicts
+
+
+def without_texts(question: Asked) -> Asked:
+    """The question with what `rank` needs, which fits in memory for a whole project."""
+    light = [replace(candidate, thought="", answer="") for candidate in question.candidates]
+    return replace(question, text="", candidates=light)
+
+
+def selected(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
+    """Every question with the candidates that the recipe, its selection and the wording leave."""
     batches = batches_of(project, recipe)
     tested = tested_windows(project)
     for questions in question_chunks(project):
@@ -66,7 +106,7 @@ def examine(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
         _hear_reviews(candidates, recipe)
         places = _places(candidates, recipe)
         for entry in chunk:
-            entry.rankings = places.get(entry.question.id, {})
+            entry.question.rankings = places.get(entry.question.id, {})
             _second_sieve(entry, recipe)
         yield chunk
 
@@ -213,20 +253,39 @@ def _places(
 
 
 def _second_sieve(entry: Examined, recipe: Recipe) -> None:
-    """The selection, then duplicates, then how many a group may and must have."""
+    """The selection, then duplicates."""
+    question = entry.question
+    question.considered = len(question.candidates)
+    if not question.candidates:
+        return
+    verdicts = selection(recipe.selection).select(question, recipe.chosen())
+    _leave_out(entry, verdicts)
+    if recipe.drop_duplicates:
+        question.candidates = _distinct(question.candidates, entry)
+
+
+def _rank(entry: Examined, recipe: Recipe, ranked: dict[int, str | None] | None) -> None:
+    """The best of what is left, for selections that take the best."""
+    module = selection(recipe.selection)
+    if ranked is not None:
+        _leave_out(entry, [ranked[candidate.id] for candidate in entry.question.candidates])
+    elif hasattr(module, "rank") and entry.question.candidates:
+        _leave_out(entry, module.rank([entry.question], recipe.chosen())[0])
+
+
+def _leave_out(entry: Examined, verdicts: list[str | None]) -> None:
+    """Keep the candidates whose verdict is None, and note the reasons of the others."""
+    judged = list(zip(entry.question.candidates, verdicts, strict=True))
+    entry.left_out += [(candidate.id, reason) for candidate, reason in judged if reason]
+    entry.question.candidates = [candidate for candidate, reason in judged if not reason]
+
+
+def _form_groups(entry: Examined, recipe: Recipe) -> None:
+    """One group or several of what is left, each as large as it may and has to be."""
     question = entry.question
     if question.split not in recipe.splits or (recipe.drop_overlap and entry.overlaps):
         return
-    verdicts = selection(recipe.selection).select(question, recipe.chosen())
-    kept = []
-    for candidate, reason in zip(question.candidates, verdicts, strict=True):
-        if reason:
-            entry.left_out.append((candidate.id, reason))
-        else:
-            kept.append(candidate)
-    if recipe.drop_duplicates:
-        kept = _distinct(kept, entry)
-    for thought, members in _groups(kept, recipe):
+    for thought, members in _groups(question.candidates, recipe):
         members = _at_most(members, entry, recipe)
         if not recipe.conditioned:
             members = _with_their_thoughts(members, entry)

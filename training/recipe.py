@@ -174,7 +174,10 @@ def in_words(recipe: Recipe, names: Mapping[str, str]) -> list[tuple[str, str]]:
 
     chosen = selection(recipe.selection)
     fields = chosen.Config.model_fields
-    settings = [f"{fields[name].title}: {value}" for name, value in recipe.settings.items()]
+    settings = [
+        f"{fields[name].title}: {names.get(str(value), value)}"
+        for name, value in recipe.settings.items()
+    ]
     most = recipe.max_rationales or "any number"
     written = [f"run {run}" for run in recipe.runs] + [f"import {job}" for job in recipe.imports]
     kept = [

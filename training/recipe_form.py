@@ -8,12 +8,23 @@ from typing import Any
 from django import forms
 from pydantic import BaseModel, ValidationError
 
-from curation.models import Job, JobKind, LanguageModel, Project, Ranking, Rationale, Review, User
+from curation.models import (
+    Job,
+    JobKind,
+    LanguageModel,
+    Project,
+    Ranking,
+    Rationale,
+    Review,
+    Score,
+    User,
+)
 from training.export import export_format
 from training.models import Run, RunKind
 from training.option_fields import field_for, fields_of, given
 from training.recipe import MODELS, PEOPLE, Recipe, first_fault
 from training.selection import selections
+from training.selection.record import SCORED_BY
 
 Choices = list[tuple[str, str]]
 PLAIN = ("min_rationales", "max_rationales", "seed", "conditioned")
@@ -48,8 +59,9 @@ class RecipeForm(forms.Form):
         for name in (*PLAIN, *DROPS):
             self.fields[name] = field_for(name, Recipe.model_fields[name])
             self.fields[name].initial = None
+        students = students_in(project)
         for name, module in selections().items():
-            self.fields |= fields_of(module.Config, f"{name}-")
+            self.fields |= settings_fields(name, module.Config, students, self.data)
         for name, choices in choices_in(project).items():
             field = self.fields[name]
             field.choices = choices  # type: ignore[attr-defined]
@@ -98,6 +110,38 @@ class RecipeForm(forms.Form):
             }
             for name, module in selections().items()
         ]
+
+
+def settings_fields(
+    selection: str, config: type[BaseModel], students: Choices, data: Any
+) -> dict[str, forms.Field]:
+    """The fields of one selection's settings; asked for only where that selection is chosen."""
+    fields = fields_of(config, f"{selection}-")
+    for name, info in config.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and SCORED_BY in extra:
+            shown = field_for(name, info)
+            fields[f"{selection}-{name}"] = forms.ChoiceField(
+                choices=[("", "Choose …"), *students],
+                label=shown.label,
+                help_text=shown.help_text,
+                required=False,
+            )
+    if data and data.get("selection") != selection:
+        for field in fields.values():
+            field.required = False
+    return fields
+
+
+def students_in(project: Project) -> Choices:
+    """The models of the project that can be trained; those that have scored rationales say so."""
+    models = LanguageModel.objects.filter(project=project, provider="local").order_by("-pk")
+    scores = Score.objects.filter(scorer="rationale_difficulty", model__in=models)
+    scored = set(scores.order_by().values_list("model", flat=True).distinct())
+    return [
+        (f"model-{model.pk}", str(model) if model.pk in scored else f"{model} (has not scored)")
+        for model in models
+    ]
 
 
 def _initial(recipe: Recipe) -> dict[str, Any]:

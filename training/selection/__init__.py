@@ -5,8 +5,16 @@ A selection is one file of this folder. It defines `TITLE` and `HELP`, a line ea
 
     select(question, config) -> one verdict for each of `question.candidates`, in their order
 
-where a verdict is None (keep it) or the reason in words why it is left out. Pure, and importable
-without torch or Django.
+where a verdict is None (keep it) or the reason in words why it is left out. A selection that
+compares what is left, and takes the best of it, defines besides
+
+    rank(questions, config) -> for each question one verdict for each of its candidates
+
+Its questions hold only candidates that `select` kept and that are no duplicates, without their
+texts, and `considered`, how many there were at first. `rank` is asked for one question at a time,
+or, where `config.over_dataset` says so, for all questions of a split at once; never for two splits
+together, so that no test question has a say in what is trained on. Pure, and importable without
+torch or Django.
 """
 
 from __future__ import annotations
