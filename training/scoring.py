@@ -18,6 +18,7 @@ from training.decoding.record import Question as Record
 from training.layout import questions_of
 from training.models import Run
 from training.rewards import reward_functions
+from training.rewards.sample import Sample
 
 PAGE = 1000
 SCORE = "training.tasks.score_stored"
@@ -85,7 +86,8 @@ def fact(name: str, record: Record, rationale: Rationale) -> Fact:
     detail = {"extracted": rationale.answer} if name == "answer_correct" else {}
     if name == "valid_steps" and not rationale.thought:
         return None, detail
-    return reward_functions()[name](record, rationale.thought, rationale.answer), detail
+    sample = Sample(thought=rationale.thought, answer=rationale.answer)
+    return reward_functions()[name](record, sample), detail
 
 
 def length(rationale: Rationale) -> Fact:

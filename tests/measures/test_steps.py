@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.decoding.record import Question
-from training.measures.steps import MOST, all_hold, steps, valid_share, value
+from training.measures.arithmetic import value
+from training.measures.steps import MOST, all_hold, steps, valid_share
 from training.rewards import reward_functions
+from training.rewards.sample import Sample
 
 
 @pytest.mark.parametrize(
@@ -102,5 +104,5 @@ def test_a_bullet_is_no_sign_and_a_label_is_no_operand():
 def test_the_reward_has_no_value_where_there_is_no_step():
     question = Question(id="1", question="?", reference_answer="11")
     reward = reward_functions()["valid_steps"]
-    assert reward(question, "8 + 3 = 11\n1 + 1 = 3", "11") == 0.5
-    assert reward(question, "I think so.", "11") is None
+    assert reward(question, Sample("8 + 3 = 11\n1 + 1 = 3", "11")) == 0.5
+    assert reward(question, Sample("I think so.", "11")) is None

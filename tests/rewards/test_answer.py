@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from training.decoding.record import Question
 from training.rewards.answer import answer_correct, equal_answers, extracted, judged, number
+from training.rewards.sample import Sample
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,8 @@ def test_the_last_mark_counts_and_a_guess_is_flagged(completion, answer, marked)
 
 def test_an_answer_that_is_not_there_earns_nothing_and_one_nobody_can_judge_has_no_value():
     question = Question(id="1", question="?", reference_answer="11")
-    assert answer_correct(question, "8 + 3 = 11", "11") == 1.0
-    assert answer_correct(question, "8 + 3 = 11", "") == 0.0
-    assert answer_correct(question.model_copy(update={"reference_answer": ""}), "", "11") is None
+    assert answer_correct(question, Sample("8 + 3 = 11", "11")) == 1.0
+    assert answer_correct(question, Sample("8 + 3 = 11", "")) == 0.0
+    unknown = question.model_copy(update={"reference_answer": ""})
+    assert answer_correct(unknown, Sample(answer="11")) is None
     assert judged("", question).parsed is False

@@ -24,7 +24,8 @@ from training.engine.files import append_rows, keep_rows, read_rows, write_json
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 from training.methods.base import Group, Prompt, Round, Skipped
-from training.rewards.compose import combined, scored
+from training.rewards.compose import Scored, combined, scored
+from training.rewards.sample import Sample
 
 Row = dict[str, Any]
 
@@ -159,21 +160,29 @@ class Rounds:
     def _scored(self, prompt: Prompt, sample: Any, sampling: Sampling) -> Row:
         text = self.text.text(sample.token_ids)
         thought, answer = split_completion(text)
-        if prompt.thought is not None:
-            thought = prompt.thought
-        values = scored(self.by_id[prompt.question], thought, answer, self.config.rewards)
-        (reward,), _ = combined([values], self.config.rewards)
+        shown = Sample(
+            thought=thought if prompt.thought is None else prompt.thought,
+            answer=answer,
+            text=text,
+            tokens=len(sample.token_ids),
+            limit=sampling.max_new_tokens,
+            finish_reason=sample.finish_reason,
+            given_thought=prompt.thought is not None,
+        )
+        found = scored(self.by_id[prompt.question], shown, self.config.rewards)
+        (reward,), _ = combined([found.values], self.config.rewards)
         return {
             "conditioned_on": prompt.conditioned_on,
             "sampling": sampling.model_dump(),
             "prompt": self.text.text(prompt.ids),
             "text": text,
-            "thought": thought,
+            "thought": shown.thought,
             "answer": answer,
             "token_ids": sample.token_ids,
             "logprobs": sample.logprobs,
             "finish_reason": sample.finish_reason,
-            "rewards": values,
+            "rewards": found.values,
+            "faults": found.faults,
             "reward": reward,
         }
 
@@ -192,6 +201,7 @@ class Rounds:
             truncated=[row["finish_reason"] == "length" for row in rows] + [False] * extra,
             scored_from=prompt.scored_from,
             old_logprobs=[row["logprobs"] for row in rows] + blank,
+            scored=[Scored(row["rewards"], row.get("faults", {})) for row in rows],
         )
 
     def _compare_with_reference(self, groups: list[Group], model: Any) -> None:

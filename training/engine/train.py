@@ -9,7 +9,7 @@ from training.decoding.prompts import Renderer
 from training.decoding.record import Question
 from training.engine.checkpoint import last_whole
 from training.engine.dataset import open_dataset
-from training.engine.files import sha256
+from training.engine.files import read_rows, sha256
 from training.engine.job import BadJob, Job, checked
 from training.engine.loop import Loop
 from training.engine.model import end_ids, load_model
@@ -20,6 +20,7 @@ from training.engine.stop import Stop
 from training.methods import method as find_method
 from training.methods.base import MethodConfig
 from training.rewards import reward_functions
+from training.rewards.compose import fault_counts
 
 
 def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def result(
         "rounds": len(rounds.kinds),
         "groups": sum(rounds.sizes()),
         "skipped": dict(rounds.skipped),
+        "reward_faults": fault_counts(read_rows(folder / "samples.jsonl")),
         "metrics": metrics,
         "checkpoint": str(found.path.relative_to(folder)),
         "sha256": sha256(found.path / "manifest.json"),

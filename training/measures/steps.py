@@ -1,10 +1,9 @@
 """The steps of a thought: every `expression = number` in it, recomputed exactly.
 
 GSM8K's calculator marks (`<<48/2=24>>`) are steps as they stand; a line that has any is read by its
-marks alone, since the text around them says the same once more. Numbers may carry thousands
-commas, currency and per cent; `x`, `×`, `·` and `÷` are read as operators. A result that was
-rounded holds if it is right to the digits that it shows. Nothing is evaluated by Python: a small
-parser computes with fractions, and what it cannot read is no step.
+marks alone, since the text around them says the same once more. A result that was rounded holds if
+it is right to the digits that it shows. What cannot be read as arithmetic, or can be read in two
+ways (`1 1/2`), is no step: a checker must not call wrong what it does not understand.
 """
 
 from __future__ import annotations
@@ -15,34 +14,40 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
-LONGEST = 200  # characters of one expression; longer ones are no arithmetic that a person writes
-LONGEST_NUMBER = 30
+from training.measures.arithmetic import LONGEST, NUMBER, Tree, Unreadable, compute, form, parse
+
 MOST = 1000  # steps of one thought
 
 _MARK = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,40})>>")
-_NUMBER = r"\d[\d,]*(?:\.\d+)?|\.\d+"
-_CLAIM = re.compile(
-    rf"\s{{0,9}}(-?\s?[$€£]?\s?(?:{_NUMBER})\s?%?)"
-    r"(?!\d|[.,]\d|\s{0,9}[-+*/×÷·]\s{0,9}[\d(])"
-)
-_SIGNS = frozenset("0123456789.,$€£%()+-−*/×÷·x \t")
-_TOKEN = re.compile(rf"\s*(?:({_NUMBER})(\s*%)?|([-+*/()]))")
-_CURRENCY = re.compile(r"[$€£]")
-_TIMES = re.compile(r"[×·]|x(?=[\s(\d$€£.])")
+_GO_ON = r"[.,]?\d|[,\s]\s?\d{3}(?!\d)|\s\d+/\d|\sand\s\(?\d+/\d"  # one number, cut in two
+# What goes on behind the number makes it a side of the equation, not its result.
+_RECKON = r"[A-Za-z]?\s{0,9}[-+*/×÷·^–−]\s{0,9}(?:[\d(]|[A-Za-z](?![A-Za-z]))"
+_CLAIM = re.compile(rf"\s{{0,9}}(-?\s?[$€£]?\s?(?:{NUMBER})\s?%?)(?!{_GO_ON}|{_RECKON})")
+_SIGNS = frozenset("0123456789.,$€£%()+-−*/×÷·^x \t")
+_OPERATOR = re.compile(r"[\d)%]\s*[-+*/×÷·^−x]")
+_BESIDE = re.compile(r"[\d)%]\s+(?=[$€£(\d.])")
+_LEADING = re.compile(r"^(?:[\s,]|\.(?!\d))*")
+_BULLET = re.compile(r"^[-−*+]\s+")
+_FRONT = frozenset("-−*+")
+_NEVER_FIRST = frozenset("+*/×÷·)x%^")
+# `1 1/2` may be a label and a fraction; `60 / 3/4` may divide by three quarters.
+_AMBIGUOUS = re.compile(r"\d\s+\d+\s?/\s?\d|/\s+\d+/\d")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One equation: its two sides as written, its numbers, and whether it holds."""
+    """One equation: its sides as written, what it computes, what it claims, whether it holds."""
 
     left: str
     right: str
+    tree: Tree
+    result: Fraction
     holds: bool
 
     @property
     def form(self) -> str:
         """The same for equations that differ in spaces or in the order of a sum or product."""
-        return _canonical(self.left)
+        return form(self.tree)
 
 
 def steps(thought: str) -> list[Step]:
@@ -56,7 +61,7 @@ def steps(thought: str) -> list[Step]:
 
 
 def valid_share(thought: str) -> float | None:
-    """The share of steps that hold; None where there is no step to check."""
+    """The share of steps that hold, in [0, 1]; None where there is no step to check."""
     found = steps(thought)
     return sum(step.holds for step in found) / len(found) if found else None
 
@@ -85,124 +90,42 @@ def _equations(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _expression_before(line: str, end: int) -> str:
-    """The arithmetic that ends at `end`; "" if no operator is in it.
+    """The arithmetic that ends at `end`; "" if there is none, or if it is a part of algebra.
 
-    A dash in front that stands apart is a bullet, not a sign; a number beside a number belongs to
-    the words before it.
+    A sign that stands apart in front of it is a bullet; a lone number beside it is a label's.
     """
     start = end
     while start > max(0, end - LONGEST) and line[start - 1] in _SIGNS:
         start -= 1
-    run = line[start:end]
-    for beside in re.finditer(r"[\d)%]\s+(?=[$€£(\d.])", run):
-        start_of_last = beside.end()
-        run = " " * start_of_last + run[start_of_last:]
-    run = re.sub(r"^[\s+*/×÷·x),.%]*(?:[-−]\s+)?", "", run)
-    return run.strip() if re.search(r"[\d)%]\s*[-+*/×÷·−x]", run) else ""
+    words, run = line[:start].rstrip(), line[start:end]
+    if _AMBIGUOUS.search(run):
+        return ""
+    run = _LEADING.sub("", run)
+    if run[:1] in _FRONT and words[-1:].isalnum():
+        return ""  # `M + 4 + 2`
+    run = _BULLET.sub("", run)
+    for label in list(_BESIDE.finditer(run))[-1:]:
+        if _OPERATOR.search(run, 0, label.end()):
+            return ""  # `(1/2) 278 + 11`
+        run = run[label.end() :]
+    run = run.strip()
+    return run if _OPERATOR.search(run) and run[0] not in _NEVER_FIRST else ""
 
 
 def _step(left: str, right: str) -> Step | None:
-    computed, claimed = value(left), value(right)
-    if computed is None or claimed is None:
+    try:
+        tree, claimed = parse(left), compute(parse(right))
+        computed = compute(tree)
+    except Unreadable:
         return None
-    return Step(left, right, abs(computed - claimed) <= _rounding(right))
+    # `3 / 12 * 100 = 25%` and `3 / 12 = 25%` are both meant.
+    readings = [claimed, claimed * 100] if right.endswith("%") else [claimed]
+    off = min(abs(computed - reading) for reading in readings)
+    return Step(left, right, tree, claimed, off <= _rounding(right))
 
 
 def _rounding(number: str) -> Fraction:
     """Half a unit of the last digit shown; a whole number has to be exact."""
     _, point, decimals = number.strip("%$€£ ").partition(".")
-    return Fraction(1, 2 * 10 ** len(decimals)) if point else Fraction(0)
-
-
-def value(expression: str) -> Fraction | None:
-    """The exact value of an arithmetic expression, or None where it is none.
-
-    Reads `+ - * /`, brackets, a leading minus, thousands commas, currency signs and per cent.
-    """
-    tidy = _CURRENCY.sub("", _TIMES.sub("*", expression)).replace("−", "-").replace("÷", "/")
-    if len(tidy) > LONGEST:
-        return None
-    try:
-        return _Parser(_tokens(tidy)).whole()
-    except (_Unreadable, ZeroDivisionError, RecursionError):
-        return None
-
-
-class _Unreadable(Exception):
-    pass
-
-
-def _tokens(text: str) -> list[str]:
-    tokens, place = [], 0
-    text = text.rstrip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if match is None:
-            raise _Unreadable(text[place:])
-        number, percent, sign = match.groups()
-        if number and len(number) > LONGEST_NUMBER:
-            raise _Unreadable(number)
-        tokens += [number.replace(",", "")] if number else [sign]
-        tokens += ["/", "100"] if percent else []
-        place = match.end()
-    return tokens
-
-
-class _Parser:
-    """Sums of products of signed atoms, left to right."""
-
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens, self.place = tokens, 0
-
-    def whole(self) -> Fraction:
-        found = self._sum()
-        if self.place != len(self.tokens):
-            raise _Unreadable(self._next)
-        return found
-
-    @property
-    def _next(self) -> str:
-        return self.tokens[self.place] if self.place < len(self.tokens) else ""
-
-    def _take(self) -> str:
-        self.place += 1
-        return self.tokens[self.place - 1]
-
-    def _sum(self) -> Fraction:
-        total = self._product()
-        while self._next in {"+", "-"}:
-            total += self._product() if self._take() == "+" else -self._product()
-        return total
-
-    def _product(self) -> Fraction:
-        total = self._atom()
-        while self._next in {"*", "/"}:
-            if self._take() == "*":
-                total *= self._atom()
-            else:
-                total /= self._atom()
-        return total
-
-    def _atom(self) -> Fraction:
-        token = self._take() if self._next else ""
-        if token == "-":
-            return -self._atom()
-        if token == "(":
-            inner = self._sum()
-            if not self._next or self._take() != ")":
-                raise _Unreadable("a bracket is not closed")
-            return inner
-        if not token or token in "+*/)":
-            raise _Unreadable(token)
-        return Fraction(token)
-
-
-def _canonical(left: str) -> str:
-    """Operands in order where order does not matter: `3 + 4` and `4 + 3` are one."""
-    tidy = re.sub(r"[\s$€£,]", "", left).replace("−", "-").replace("÷", "/")
-    tidy = re.sub(r"[×·x]", "*", tidy)
-    for sign in "+*":
-        parts = tidy.split(sign)
-        if len(parts) > 1 and all(part.replace(".", "").isdigit() for part in parts):
-            return sign.join(sorted(parts, key=lambda part: (len(part), part)))
-    return tidy
+    unit = Fraction(1, 10 ** len(decimals)) / (100 if number.endswith("%") else 1)
+    return unit / 2 if point else Fraction(0)

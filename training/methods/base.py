@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.decoding.record import Completion, Question
 from training.decoding.sampling import grouped
+from training.rewards.compose import Scored, scored_facts
 
 Skipped = Counter  # why rows were left out, and how many
 
@@ -48,6 +49,7 @@ class Group:
     scored_from: int | None = None  # prompt tokens from here on are targets too
     old_logprobs: list[list[float]] | None = None  # [N, T], under the sampling temperature
     ref_logprobs: list[list[float]] | None = None  # [N, T], of the frozen start
+    scored: list[Scored] = field(default_factory=list)  # what each reward said, for the log
 
     def __post_init__(self) -> None:
         n = len(self.completions)
@@ -301,6 +303,7 @@ class OnlineConfig(MethodConfig):
 def group_facts(groups: Sequence[Group], live: Sequence[Group]) -> dict[str, float]:
     """What every method logs of a step: rewards, lengths, and how many groups taught nothing."""
     facts: dict[str, float] = {"groups": len(groups), "groups_skipped": len(groups) - len(live)}
+    facts |= scored_facts(group.scored for group in groups)
     drawn = [each for group in groups for each in group.drawn]
     if not drawn:
         return facts

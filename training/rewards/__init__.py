@@ -1,7 +1,9 @@
 """Reward functions. The folder is the registry: a file lists its own in `REWARDS`.
 
-A reward is a function `(question, thought, answer) -> float | None`; None means "cannot say", and
-such a completion leaves its group. Importable without torch.
+A reward is a function `(question, sample) -> float | None`; None means "cannot say", and such a
+completion leaves its group. Pure, and importable without torch. What it may look at is a `Sample`:
+the text as it was written, its thought and answer, how many tokens it has and might have had, and
+what ended it. The module's docstring says formula, range, source and traps.
 """
 
 from __future__ import annotations
@@ -12,16 +14,18 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from training.decoding.record import Question
+from training.rewards.sample import Sample
 
-Reward = Callable[[Question, str, str], float | None]
+Reward = Callable[[Question, Sample], float | None]
 
 
 @cache
 def reward_functions() -> dict[str, Reward]:
-    """Every reward function by name."""
+    """Every reward function by name, in the order of the names."""
     modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
-    return {
+    found = {
         name: function
         for module in modules
         for name, function in getattr(module, "REWARDS", {}).items()
     }
+    return dict(sorted(found.items()))

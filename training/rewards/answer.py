@@ -1,10 +1,13 @@
 """Is the answer right? Reading it out of a completion, and comparing it exactly.
 
-Numbers are compared as fractions (commas, currency, per cent, units and `a/b` are understood), or
-within 1e-6 where one of them is no finite decimal; choices by their letter; text after
-normalising. What cannot be read is *unparsed*, which is not the same as wrong, and is counted
-apart. Source of the rules: the extraction faults collected for lm-evaluation-harness and lighteval
-(the last mark counts, never the first number).
+Numbers are compared as fractions (commas, currency, per cent, units and `a/b` are understood):
+whole numbers exactly, others within one millionth, since a decimal may be rounded. Choices are
+compared by their letter, text after normalising. What cannot be read is *unparsed*, which is not
+the same as wrong, and is counted apart. Source of the rules: the extraction faults collected for
+lm-evaluation-harness and lighteval (the last mark counts, never the first number).
+
+Every pattern here is read in a time that grows with the text and no faster: a policy under training
+writes a page of blanks sooner or later, and no reward may hang on it.
 """
 
 from __future__ import annotations
@@ -16,20 +19,27 @@ from fractions import Fraction
 
 from training.decoding.prompts import split_completion
 from training.decoding.record import AnswerKind, Question
+from training.rewards.sample import Sample
 
 LONGEST = 10_000  # characters of an answer that are looked at, from its end
 LONGEST_NUMBER = 1000  # digits; what is longer is noise, and Python refuses to read it
 
 _BOXED = re.compile(r"\\boxed\s*\{")
-_FRAC = re.compile(r"\\[dt]?frac\s*\{([^{}]+)\}\s*\{([^{}]+)\}")
+_FRAC = re.compile(r"\\[dt]?frac\s{0,3}\{([^{}]{1,200})\}\s{0,3}\{([^{}]{1,200})\}")
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+_MINUS = r"[-\u2212]"
 _NUMBER = re.compile(
-    rf"(?P<sign>[-\u2212]?)\s*[$€£]?\s*(?P<sign2>[-\u2212]?)"
-    rf"(?:(?P<whole>\d+)\s+(?=\d+\s*/\s*\d))?"
-    rf"(?P<top>{_DIGITS})(?:\s*/\s*(?P<bottom>{_DIGITS}))?(?:[eE](?P<power>[-+]?\d{{1,2}}))?"
-    rf"\s*(?P<percent>%|\\%|percent\b)?"
+    # A minus behind a number, a word or a bracket subtracts or joins: "10 - 15" holds no -15.
+    rf"(?:(?<![\w)%])(?<![\w)%]\s)(?P<sign>{_MINUS})\s?)?(?:[$€£]\s?(?P<sign2>{_MINUS})?)?"
+    rf"(?:(?P<whole>\d{{1,9}})\s{{1,3}}(?=\d{{1,9}}\s{{0,3}}/\s{{0,3}}\d))?"
+    rf"(?P<top>{_DIGITS})(?:\s{{0,3}}/\s{{0,3}}(?P<bottom>{_DIGITS}))?"
+    rf"(?:[eE](?P<power>[-+]?\d{{1,2}})|\s?(?:[x×*]|\\times|\\cdot)\s?10\^\{{?(?P<ten>-?\d{{1,2}}))?"
+    rf"(?:\s{{0,3}}(?:\\?%|percent\b))?"
 )
-_CHOICE = re.compile(r"(?:^|[^A-Za-z])\(?([A-Ja-j])\)?(?![A-Za-z'])")
+_ALONE = re.compile(r"\W{0,3}(?P<letter>[A-Ja-j])\W{0,3}")
+_LABEL = re.compile(r"(?:^\W{0,3}(?P<first>[A-Ja-j])|\((?P<held>[A-Ja-j]))(?=[).:,\]])")
+_NAMED = re.compile(r"\b(?:answer|option|choice)(?: is)?\W{1,3}(?P<letter>[A-J])\b", re.IGNORECASE)
+_CAPITAL = re.compile(r"(?<![\w'])(?P<letter>[B-HJ])(?![\w'])")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
@@ -39,7 +49,7 @@ class Verdict:
 
     correct: bool | None  # None: there is nothing to compare with
     parsed: bool  # an answer of the expected kind was found
-    fallback: bool = False  # no mark was found, so the last number or letter was taken
+    fallback: bool = False  # no mark was found, so the last number, letter or line was taken
 
 
 def extracted(text: str) -> tuple[str, bool]:
@@ -48,14 +58,19 @@ def extracted(text: str) -> tuple[str, bool]:
     Marks: `####`, `Final Answer:`, `Answer:`, `A:` and `\\boxed{}`; the last one counts. Without
     any, the last number is taken, as a flagged fallback.
     """
-    boxes = list(_BOXED.finditer(text))
-    if boxes and "####" not in text[boxes[-1].end() :]:
-        return _to_closing_brace(text[boxes[-1].end() :]), True
-    _, answer = split_completion(text)
+    answer = marked_answer(text)
     if answer:
         return answer, True
-    numbers = list(_NUMBER.finditer(text))
-    return (numbers[-1].group().strip() if numbers else ""), False
+    found = list(_NUMBER.finditer(text))
+    return (found[-1].group().strip() if found else ""), False
+
+
+def marked_answer(text: str) -> str:
+    """The answer behind the last mark, or `""`."""
+    boxes = list(_BOXED.finditer(text))
+    if boxes and "####" not in text[boxes[-1].end() :]:
+        return _to_closing_brace(text[boxes[-1].end() :])
+    return split_completion(text)[1]
 
 
 def _to_closing_brace(text: str) -> str:
@@ -67,15 +82,22 @@ def _to_closing_brace(text: str) -> str:
     return text
 
 
-def number(text: str) -> Fraction | None:
-    """The one number that an answer holds, or the last of several; none if it holds none.
+def numbers(text: str) -> list[Fraction]:
+    """Every number of a text, in its order.
 
     `$1,234.50` is 1234.5, `20%` is 20 (as people write it), `3/4` and `1 1/2` are fractions.
     """
-    text = text[-LONGEST:]
-    cleaned = _FRAC.sub(r"(\1)/(\2)", text).replace("(", "").replace(")", "")
-    found = list(_NUMBER.finditer(cleaned.replace("\\$", "$").replace("{,}", ",")))
-    return _value(found[-1]) if found else None
+    text = _FRAC.sub(r" \1/\2", text[-LONGEST:])
+    for written, plain in (("\\$", "$"), ("{,}", ","), ("(", " "), (")", " ")):
+        text = text.replace(written, plain)
+    values = [_value(found) for found in _NUMBER.finditer(text)]
+    return [value for value in values if value is not None]
+
+
+def number(text: str) -> Fraction | None:
+    """The one number that an answer holds, or the last of several; none if it holds none."""
+    found = numbers(text)
+    return found[-1] if found else None
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
@@ -86,27 +108,59 @@ def _value(found: re.Match[str]) -> Fraction | None:
     if max(map(len, (top, bottom, whole))) > LONGEST_NUMBER or Fraction(bottom) == 0:
         return None
     size = int(whole) + Fraction(top) / Fraction(bottom)
-    if found["power"]:
-        size *= Fraction(10) ** int(found["power"])
+    size *= Fraction(10) ** int(found["power"] or found["ten"] or 0)
     return -size if found["sign"] or found["sign2"] else size
 
 
 def same_number(left: Fraction, right: Fraction) -> bool:
-    """Equal, or within one millionth of the larger: a rounded decimal of a fraction."""
-    return left == right or abs(left - right) <= Fraction(1, 10**6) * max(abs(left), abs(right))
+    """Equal; or, unless both are whole, within one millionth of the larger."""
+    if left == right or left.denominator == right.denominator == 1:
+        return left == right
+    return abs(left - right) <= Fraction(1, 10**6) * max(abs(left), abs(right))
+
+
+def same_numbers(given: str, reference: str) -> tuple[bool, bool]:
+    """Whether a numeric answer is right, and whether it holds a number at all.
+
+    A reference of several numbers (a time, a pair) asks for all of them in their order; of an
+    answer to a single one the last number counts.
+    """
+    left, right = numbers(given), numbers(reference)
+    if not left or not right:
+        return normalised(given) == normalised(reference), bool(left or given.strip())
+    if len(right) == 1:
+        return same_number(left[-1], right[0]), True
+    same = len(left) == len(right) and all(map(same_number, left, right))
+    return same, True
 
 
 def choice(text: str) -> str | None:
-    """The letter of a multiple-choice answer: `(B)`, `b)`, `B. because …`; the first one counts."""
-    found = _CHOICE.search(text.strip())
-    return found.group(1).upper() if found else None
+    """The letter of a multiple-choice answer: `B`, `(B)`, `b)`, `B. because …`, `option B`.
+
+    A letter inside a sentence is taken only if it cannot be a word: neither `A` nor `I`.
+    """
+    text = text[-LONGEST:].strip()
+    if alone := _ALONE.fullmatch(text):
+        return alone["letter"].upper()
+    if label := _LABEL.search(text):
+        return (label["first"] or label["held"]).upper()
+    found = list(_NAMED.finditer(text)) or list(_CAPITAL.finditer(text))
+    return found[-1]["letter"].upper() if found else None
+
+
+def same_choice(given: str, reference: str) -> tuple[bool, bool]:
+    """Whether the letters agree, or the texts where the reference names no letter."""
+    wanted, letter = choice(reference), choice(given)
+    if wanted is None:
+        return normalised(given) == normalised(reference), bool(given.strip())
+    return letter == wanted, letter is not None
 
 
 def normalised(text: str) -> str:
     """Lower case, no accents of form, punctuation, articles or doubled spaces."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     words = re.sub(r"[^\w\s.%/+-]", " ", plain).strip(" .")
-    return " ".join(_ARTICLES.sub(" ", words).split())
+    return " ".join(_ARTICLES.sub(" ", words).split()) or plain.strip()
 
 
 def equal_answers(given: str, reference: str, kind: AnswerKind) -> tuple[bool | None, bool]:
@@ -117,32 +171,38 @@ def equal_answers(given: str, reference: str, kind: AnswerKind) -> tuple[bool | 
     if kind == "open" or not reference.strip():
         return None, bool(given.strip())
     if kind == "number":
-        left, right = number(given), number(reference)
-        if right is None:
-            return normalised(given) == normalised(reference), bool(given.strip())
-        return (False, False) if left is None else (same_number(left, right), True)
+        return same_numbers(given, reference)
     if kind == "choice":
-        letter = choice(given)
-        return letter is not None and letter == choice(reference), letter is not None
-    return normalised(given) == normalised(reference), bool(normalised(given))
+        return same_choice(given, reference)
+    return normalised(given) == normalised(reference), bool(given.strip())
 
 
 def judged(completion: str, question: Question) -> Verdict:
     """The verdict on a completion, or on a bare answer, of one question."""
-    answer, marked = extracted(completion)
-    if not marked and not answer:
-        answer = completion.strip() if question.answer_kind in ("choice", "text") else ""
-    correct, parsed = equal_answers(answer, question.reference_answer, question.answer_kind)
-    return Verdict(correct, parsed, fallback=parsed and not marked)
+    answer = marked_answer(completion)
+    given = answer or unmarked(completion, question.answer_kind)
+    correct, parsed = equal_answers(given, question.reference_answer, question.answer_kind)
+    return Verdict(correct, parsed, fallback=parsed and not answer)
 
 
-def answer_correct(question: Question, thought: str, answer: str) -> float | None:
+def unmarked(completion: str, kind: AnswerKind) -> str:
+    """What is taken for the answer where no mark announces one: the whole text, or its last line
+    (of those with a number in them, if a number is asked for)."""
+    lines = [line for line in completion.splitlines() if line.strip()]
+    if kind == "number":
+        lines = [line for line in lines if _NUMBER.search(line)]
+    elif kind != "choice":
+        return completion.strip()
+    return lines[-1] if lines else ""
+
+
+def answer_correct(question: Question, sample: Sample) -> float | None:
     """1 if the answer is right, 0 if it is wrong or not there; None where nobody can tell.
 
     A completion without a marked answer earns nothing: the format is part of the task.
     """
     kind = question.answer_kind
-    correct, _ = equal_answers(answer, question.reference_answer, kind)
+    correct, _ = equal_answers(sample.answer, question.reference_answer, kind)
     return None if correct is None else float(correct)
 
 

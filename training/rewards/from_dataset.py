@@ -1,4 +1,4 @@
-"""The rewards of stored completions: from rankings, from scores, or by the reward functions."""
+"""The rewards of stored completions: from rankings, reviews or scores, or by the functions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Literal
 from training.decoding.record import Completion, Question
 from training.rewards.compose import combined, scored
 from training.rewards.from_ranking import Reading, from_ranking
+from training.rewards.sample import stored
 
-RewardFrom = Literal["auto", "rankings", "scores", "rewards"]
+RewardFrom = Literal["auto", "rankings", "reviews", "scores", "rewards"]
 
 
 def stored_rewards(
@@ -23,7 +24,7 @@ def stored_rewards(
     """Rewards `[N]` and present `[N]`; NaN and absent where nothing is known.
 
     `auto` takes rankings if they place two of the completions, else the stored scores named in
-    `weights`, else the reward functions of those names.
+    `weights`, else the reward functions of those names. Reviews say 1 or 0, and only if asked for.
     """
     sources = ["rankings", "scores", "rewards"] if reward_from == "auto" else [reward_from]
     for source in sources:
@@ -53,6 +54,17 @@ def _from_rankings(
     return from_ranking([c.id for c in completions], ranks, reading)
 
 
+def _from_reviews(
+    question: Question,
+    completions: Sequence[Completion],
+    weights: dict[str, float],
+    reading: Reading,
+) -> tuple[list[float], list[bool]]:
+    """1 for what a reviewer accepted, 0 for what one rejected."""
+    said = [completion.accepted for completion in completions]
+    return [nan if one is None else float(one) for one in said], [one is not None for one in said]
+
+
 def _from_scores(
     question: Question,
     completions: Sequence[Completion],
@@ -69,8 +81,13 @@ def _from_functions(
     weights: dict[str, float],
     reading: Reading,
 ) -> tuple[list[float], list[bool]]:
-    values = [scored(question, c.thought, c.answer, weights) for c in completions]
-    return combined(values, weights)
+    found = [scored(question, stored(question, c), weights) for c in completions]
+    return combined([one.values for one in found], weights)
 
 
-_READ = {"rankings": _from_rankings, "scores": _from_scores, "rewards": _from_functions}
+_READ = {
+    "rankings": _from_rankings,
+    "reviews": _from_reviews,
+    "scores": _from_scores,
+    "rewards": _from_functions,
+}

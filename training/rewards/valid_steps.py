@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from training.decoding.record import Question
 from training.measures.steps import valid_share
+from training.rewards.sample import Sample
 
 
-def valid_steps(question: Question, thought: str, answer: str) -> float | None:
+def valid_steps(question: Question, sample: Sample) -> float | None:
     """In [0, 1], or None where the thought has no step to check."""
-    return valid_share(thought)
+    return valid_share(sample.thought)
 
 
 REWARDS = {"valid_steps": valid_steps}
