@@ -43,6 +43,7 @@ class Batch:
     truncated: Tensor  # [B, N]
     rewards: Tensor  # [B, N], 0 where absent
     weights: Tensor  # [B, N], what the method's `weigh` gave it
+    pairs: Tensor  # [B, N, N], the weight of preferring the first place to the second
     old_logprobs: Tensor | None  # [B, N, T], of the sampling policy
     ref_logprobs: Tensor | None  # [B, N, T], of the frozen start
     window: Window
@@ -91,6 +92,7 @@ def collate(groups: Sequence[Group], window: Window) -> Batch:
         truncated=per_row([group.truncated for group in groups], shape).bool(),
         rewards=per_row([group.rewards for group in groups], shape).nan_to_num(0.0),
         weights=per_row([group.weights for group in groups], shape).nan_to_num(0.0),
+        pairs=preferences(groups, shape),
         old_logprobs=per_token([group.old_logprobs for group in groups], (*shape, longest)),
         ref_logprobs=per_token([group.ref_logprobs for group in groups], (*shape, longest)),
         window=window,
@@ -119,6 +121,15 @@ def per_row(values: Sequence[Sequence[float]], shape: tuple[int, int]) -> Tensor
     block = torch.zeros(shape)
     for row, entries in zip(block, values, strict=True):
         row[: len(entries)] = torch.tensor(entries, dtype=torch.float32)
+    return block
+
+
+def preferences(groups: Sequence[Group], shape: tuple[int, int]) -> Tensor:
+    """`[B, N, N]` of the weights of the groups' pairs, 0 where nothing is preferred."""
+    block = torch.zeros(*shape, shape[1])
+    for weights, group in zip(block, groups, strict=True):
+        for better, worse, weight in group.pairs:
+            weights[better, worse] += weight
     return block
 
 

@@ -9,7 +9,7 @@ run that is killed and resumed ends with the same bits on a CPU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
@@ -28,7 +28,7 @@ from training.engine.probe import Probe
 from training.engine.rounds import Rounds
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
-from training.methods.base import Group, MethodConfig, group_facts, window_of
+from training.methods.base import Group, MethodConfig, Window, group_facts, window_of
 
 
 class Policy(nn.Module):
@@ -120,7 +120,7 @@ class Loop:
         metrics = group_facts(groups, live)
         if not live:
             return metrics
-        window = window_of(live)
+        window = self._with_aside(live, window_of(live))
         for part in micro_batches(live, self.config.tokens_per_batch):
             batch = collate(part, window).to(self.accelerator.device)
             logprobs = self.policy(batch, getattr(self.config, "temperature", 1.0))
@@ -129,6 +129,17 @@ class Loop:
             for name, share in shares.items():
                 metrics[name] = metrics.get(name, 0.0) + float(share)
         return {**metrics, "grad_norm": self._move(rate)}
+
+    def _with_aside(self, live: list[Group], window: Window) -> Window:
+        """The window with the method's one number of the whole step, if it asks for one."""
+        asides = [group.aside for group in live if group.aside]
+        totals, shares = window_of(asides), 0.0
+        for part in micro_batches(asides, self.config.tokens_per_batch):
+            batch = collate(part, totals).to(self.accelerator.device)
+            with torch.no_grad():
+                logprobs = self.policy(batch, getattr(self.config, "temperature", 1.0))
+                shares += float(self.method.aside(logprobs, batch, self.config))
+        return replace(window, aside=shares)
 
     def _move(self, rate: float) -> float:
         """Clip and step; returns the norm before clipping. A gradient of NaN ends the run."""

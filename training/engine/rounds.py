@@ -66,8 +66,10 @@ class Rounds:
             groups = list(self.stored)
         else:
             groups = self._drawn(number, model, stop)
-        self._compare_with_reference(groups, model)
         self.method.weigh(groups, self.config)
+        self._compare_with_reference(groups, model)
+        if number + 1 == len(self.kinds):
+            self.reference = None  # nothing more to compare: let it go
         self.groups, self.opened = groups, number
 
     def _stored(self) -> list[Group]:
@@ -211,5 +213,6 @@ class Rounds:
         from training.engine.reference import add_reference_logprobs
 
         reference = self.reference.to(next(model.parameters()).device)
-        temperature, tokens = self.config.temperature, self.config.tokens_per_batch
-        add_reference_logprobs(reference, groups, temperature, tokens)
+        temperature = getattr(self.config, "temperature", 1.0)
+        read = groups + [group.aside for group in groups if group.aside]
+        add_reference_logprobs(reference, read, temperature, self.config.tokens_per_batch)

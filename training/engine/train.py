@@ -38,8 +38,9 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     model, tokenizer = load_model(str(found.path) if found else job.model, folder, job.seed)
     text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
     learned = [question for question in questions if question.split in (None, "train")]
-    reference = frozen(job, folder) if getattr(config, "beta", 0.0) else None
-    rounds = Rounds(folder, job.seed, method, config, text, learned, ends, reference)
+    rounds = Rounds(folder, job.seed, method, config, text, learned, ends)
+    if getattr(config, "beta", 0.0):
+        rounds.reference = frozen(job, folder)  # held by the rounds alone, which let it go
     steps = plan(rounds.sizes(), config.epochs, config.groups_per_step, job.seed)
     steps = steps[: config.max_steps] if config.max_steps else steps
     if not steps:

@@ -10,7 +10,9 @@ A method is one file of this folder. It defines
   (advantages in GRPO, target probabilities in CoTD-PO);
 * `objective(logprobs, batch, config) -> (loss, metrics)`: pure, on tensors.
 
-and, if it draws from the policy, `prompts(question, config, text, skipped)`: what to draw after.
+and, if it draws from the policy, `prompts(question, config, text, skipped)`: what to draw after;
+and, if its loss needs one number of the whole step first, `aside(logprobs, batch, config)`: its
+share, from the groups' own `aside` groups, read without a gradient (the reference point of KTO).
 
 A loss is the micro-batch's *share* of its optimizer window: it is divided by totals of the window
 (`batch.window`), so shares add up and no split into micro-batches changes the gradient. Metrics
@@ -23,7 +25,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite, nan
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +34,14 @@ from training.decoding.sampling import grouped
 from training.rewards.compose import Scored, scored_facts
 
 Skipped = Counter  # why rows were left out, and how many
+
+
+class Pair(NamedTuple):
+    """A preference between two places of a group, and what it counts in the mean."""
+
+    better: int
+    worse: int
+    weight: float = 1.0
 
 
 @dataclass
@@ -50,6 +60,8 @@ class Group:
     old_logprobs: list[list[float]] | None = None  # [N, T], under the sampling temperature
     ref_logprobs: list[list[float]] | None = None  # [N, T], of the frozen start
     scored: list[Scored] = field(default_factory=list)  # what each reward said, for the log
+    pairs: list[Pair] = field(default_factory=list)  # preferences between its completions
+    aside: Group | None = None  # read before each step without a gradient, for `aside`
 
     def __post_init__(self) -> None:
         n = len(self.completions)
@@ -77,6 +89,9 @@ class Group:
         for name in ("old_logprobs", "ref_logprobs"):
             if (rows := getattr(self, name)) is not None:
                 setattr(self, name, [rows[n] for n in places])
+        moved = {old: new for new, old in enumerate(places)}
+        kept = [pair for pair in self.pairs if moved.keys() >= {pair.better, pair.worse}]
+        self.pairs = [Pair(moved[p.better], moved[p.worse], p.weight) for p in kept]
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,9 @@ class Window:
     live_tokens: int = 0
     anchors: int = 0
     weighted_groups: int = 0  # groups with a weight that is not 0
+    favoured: int = 0  # completions with a weight above 0
+    pairs: float = 0.0  # weights of the pairs, added up
+    aside: float = 0.0  # what the method's `aside` made of the step
 
 
 def window_of(groups: Sequence[Group]) -> Window:
@@ -118,6 +136,8 @@ def window_of(groups: Sequence[Group]) -> Window:
         live_tokens=sum(len(g.completions[n]) for g, n in live),
         anchors=sum(g.anchor[n] for g, n in rows),
         weighted_groups=sum(any(g.weights) for g in groups),
+        favoured=sum(weight > 0 for g in groups for weight in g.weights),
+        pairs=fsum(pair.weight for g in groups for pair in g.pairs),
     )
 
 
