@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.decoding.sampling import grouped
@@ -12,6 +14,13 @@ class EvaluationPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    ask_for: Literal["rationale", "label"] = Field(
+        "rationale",
+        title="Ask for",
+        description="rationale: thought and answer. label: the answer alone, of a student of "
+        "Distilling step-by-step.",
+        json_schema_extra=grouped("Prompt"),
+    )
     samples_per_question: int = Field(
         4,
         ge=0,

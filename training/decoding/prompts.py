@@ -3,13 +3,16 @@
 A tokenizer with a chat template gets the question and `INSTRUCTION` as a user's turn; one without
 (a base model, a model trained from nothing) gets `"{question}\\n"`. A completion is always
 `"{thought}\\n#### {answer}"` and the end-of-sequence token.
+
+A model that was trained on two tasks (Distilling step-by-step) is asked for one of them: the
+question then stands behind the task's prefix, and a chat model gets the task's own instruction.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 INSTRUCTION = (
     "Reason step by step, one step a line, and end with a line '#### ' followed by the answer."
@@ -19,6 +22,13 @@ ANSWER_INSTRUCTION = (
     "Reply with one line only: '#### ' followed by the answer."
 )
 ANSWER_MARK = "####"
+
+Task = Literal["label", "rationale"]
+TASK_PREFIX: dict[Task, str] = {"label": "predict: ", "rationale": "explain: "}
+TASK_INSTRUCTION: dict[Task, str] = {
+    "label": "Reply with one line only: '#### ' followed by the answer.",
+    "rationale": "Reason step by step, one step a line, and do not state the answer.",
+}
 
 _MARK = re.compile(r"(?:^|\n)[ \t]*#{4}[ \t]*", re.MULTILINE)
 _WORDED = re.compile(r"(?:^|\n)[ \t*]*(?:Final Answer|Answer|A)\s*:[ \t*]*", re.IGNORECASE)
@@ -30,6 +40,11 @@ def user_text(question: str, thought: str | None = None) -> str:
     if thought is None:
         return f"{question}\n\n{INSTRUCTION}"
     return f"{question}\n\n{ANSWER_INSTRUCTION}\n\nThought:\n{thought}"
+
+
+def task_text(question: str, task: Task) -> str:
+    """What a chat model is asked that was trained on two tasks."""
+    return f"{TASK_PREFIX[task]}{question}\n\n{TASK_INSTRUCTION[task]}"
 
 
 def messages(
@@ -66,16 +81,20 @@ class Renderer:
 
     tokenizer: Any
     system_prompt: str = ""
+    task: Task | None = None  # None: a whole rationale, thought and answer
+
+    def for_task(self, task: Task | None) -> Renderer:
+        """The same tokenizer and system prompt, asking for one task."""
+        return Renderer(self.tokenizer, self.system_prompt, task)
 
     def prompt_text(self, question: str) -> str:
         """The exact prompt string."""
         if not self.tokenizer.chat_template:
-            return f"{question}\n"
-        return self.tokenizer.apply_chat_template(
-            messages(question, system_prompt=self.system_prompt),
-            tokenize=False,
-            add_generation_prompt=True,
-        )
+            return f"{TASK_PREFIX[self.task] if self.task else ''}{question}\n"
+        turns = messages(question, system_prompt=self.system_prompt)
+        if self.task:
+            turns[-1]["content"] = task_text(question, self.task)
+        return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
     def prompt(self, question: str) -> list[int]:
         """Token ids of the prompt. A template writes its own special tokens, so none are added."""
@@ -90,9 +109,23 @@ class Renderer:
         """Token ids of the answer line, with the end of sequence."""
         return [*self._ids(completion_text("", answer)), self.end]
 
+    def rationale(self, thought: str) -> list[int]:
+        """Token ids of a thought that is a whole completion, with the end of sequence."""
+        return [*self._ids(thought), self.end]
+
     def completion(self, thought: str, answer: str) -> list[int]:
         """Token ids of a whole completion, with the end of sequence."""
         return [*self._ids(completion_text(thought, answer)), self.end]
+
+    def answer_from(self, thought: str, answer: str) -> int:
+        """How many tokens of `completion` stand before the answer: thought and mark.
+
+        A token that holds the last of the mark and the first of the answer counts as answer.
+        """
+        before = self._ids(completion_text(thought, ""))
+        whole = self.completion(thought, answer)
+        same = [n for n, (a, b) in enumerate(zip(before, whole, strict=False)) if a != b]
+        return same[0] if same else len(before)
 
     def text(self, ids: list[int]) -> str:
         """Token ids back to text, without special tokens."""

@@ -37,7 +37,7 @@ def evaluate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     plan = checked(EvaluationPlan, job.config)
     questions = open_dataset(job, folder)
     model, tokenizer = load_model(str(job.model), folder, job.seed)
-    text = Renderer(tokenizer)
+    text = Renderer(tokenizer, task="label" if plan.ask_for == "label" else None)
     drawing = Drawing(
         folder / "items.jsonl", text, end_ids(model, tokenizer), plan.rows_per_batch, described
     )

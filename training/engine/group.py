@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from training.engine.divergence import answer_divergence, answer_places
 from training.methods.base import Group, Window
 
 LOGITS_AT_ONCE = 2**25  # numbers in one [chunk, V] block of logits: 128 MB in fp32
@@ -38,6 +39,8 @@ class Batch:
     place: Tensor  # [R], its n within the group
     prompt_mask: Tensor  # [B, P], 1 where a prompt token is itself a target
     mask: Tensor  # [B, N, T], 1 where a completion token is
+    answer_mask: Tensor  # [B, N, T], 1 where one of the answer part is
+    answer_places: Tensor  # [A, 3], row, column and place of the answer tokens to be compared
     present: Tensor  # [B, N], whether the completion takes part
     anchor: Tensor  # [B, N], whether it is only imitated
     truncated: Tensor  # [B, N]
@@ -64,6 +67,7 @@ class LogProbs:
 
     completion: Tensor  # [B, N, T], 0 outside the mask
     prompt: Tensor | None  # [B, P], 0 outside the prompt mask
+    divergence: Tensor | None = None  # [S], between equal answers, at each of their tokens
 
 
 def collate(groups: Sequence[Group], window: Window) -> Batch:
@@ -77,6 +81,9 @@ def collate(groups: Sequence[Group], window: Window) -> Batch:
     owner, place = torch.tensor([b for b, _, _ in rows]), torch.tensor([n for _, n, _ in rows])
     mask = torch.zeros(*shape, longest)
     mask[owner, place] = (torch.arange(longest) < row_lengths[:, None]).float()
+    answer_from = torch.tensor([groups[b].answer_from[n] for b, n, _ in rows])
+    in_answer = torch.zeros_like(mask)
+    in_answer[owner, place] = (torch.arange(longest) >= answer_from[:, None]).float()
     prompts = [group.prompt for group in groups]
     return Batch(
         prompt_ids=padded(prompts),
@@ -87,6 +94,8 @@ def collate(groups: Sequence[Group], window: Window) -> Batch:
         place=place,
         prompt_mask=prompt_targets(groups),
         mask=mask,
+        answer_mask=mask * in_answer,
+        answer_places=answer_places(groups),
         present=per_row([group.present for group in groups], shape).bool(),
         anchor=per_row([group.anchor for group in groups], shape).bool(),
         truncated=per_row([group.truncated for group in groups], shape).bool(),
@@ -161,7 +170,8 @@ def group_logprobs(model: Any, batch: Batch, temperature: float = 1.0) -> LogPro
     completion = scored.new_zeros(batch.mask.shape)
     row, column = real.nonzero(as_tuple=True)
     completion = completion.index_put((batch.owner[row], batch.place[row], column), scored)
-    return LogProbs(completion, prompt_logprobs(head, hidden, batch))
+    divergence = answer_divergence(head, states, batch.answer_places)
+    return LogProbs(completion, prompt_logprobs(head, hidden, batch), divergence)
 
 
 def parts(model: Any) -> tuple[Any, Any]:

@@ -47,7 +47,8 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
         reasons = "; ".join(f"{why}: {count}" for why, count in rounds.skipped.items())
         raise BadJob(f"The dataset holds nothing to train on ({reasons or 'no groups'}).")
     probed = probe_questions(questions, config.probe_questions)
-    probe = Probe(folder, text, probed, config.max_completion_tokens, ends)
+    asking = text.for_task(getattr(method, "TASK", None))
+    probe = Probe(folder, asking, probed, config.max_completion_tokens, ends)
     loop = Loop(
         folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found
     )

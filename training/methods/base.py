@@ -12,7 +12,8 @@ A method is one file of this folder. It defines
 
 and, if it draws from the policy, `prompts(question, config, text, skipped)`: what to draw after;
 and, if its loss needs one number of the whole step first, `aside(logprobs, batch, config)`: its
-share, from the groups' own `aside` groups, read without a gradient (the reference point of KTO).
+share, from the groups' own `aside` groups, read without a gradient (the reference point of KTO);
+and, if the student is to be asked for one of two tasks, `TASK`, which one a probe asks for.
 
 A loss is the micro-batch's *share* of its optimizer window: it is divided by totals of the window
 (`batch.window`), so shares add up and no split into micro-batches changes the gradient. Metrics
@@ -57,6 +58,8 @@ class Group:
     anchor: list[bool] = field(default_factory=list)  # N, only imitated, never compared
     truncated: list[bool] = field(default_factory=list)  # N, stopped by the length limit
     scored_from: int | None = None  # prompt tokens from here on are targets too
+    answer_from: list[int] = field(default_factory=list)  # N, the first token of the answer part
+    compares_answers: bool = False  # how alike are equal answers after unlike thoughts?
     old_logprobs: list[list[float]] | None = None  # [N, T], under the sampling temperature
     ref_logprobs: list[list[float]] | None = None  # [N, T], of the frozen start
     scored: list[Scored] = field(default_factory=list)  # what each reward said, for the log
@@ -69,6 +72,7 @@ class Group:
         self.weights = self.weights or [0.0] * n
         self.anchor = self.anchor or [False] * n
         self.truncated = self.truncated or [False] * n
+        self.answer_from = self.answer_from or [len(ids) for ids in self.completions]
         self.drawn = [
             (self.rewards[n], len(self.completions[n]), self.truncated[n]) for n in self.compared()
         ]  # what the log says of them, also of those that `keep` drops
@@ -78,13 +82,18 @@ class Group:
         """Prompt once and completions: what a forward has to read."""
         return len(self.prompt) + sum(map(len, self.completions))
 
+    def answer(self, n: int) -> list[int]:
+        """The tokens of a completion's answer part; none where none is marked."""
+        return self.completions[n][self.answer_from[n] :]
+
     def compared(self) -> list[int]:
         """The places that take part in a comparison."""
         return [n for n, here in enumerate(self.present) if here and not self.anchor[n]]
 
     def keep(self, places: Sequence[int]) -> None:
         """Drop the other completions, which the loss does not read, before the forward does."""
-        for name in ("completions", "present", "rewards", "weights", "anchor", "truncated"):
+        per_place = ("completions", "present", "rewards", "weights", "anchor", "truncated")
+        for name in (*per_place, "answer_from"):
             setattr(self, name, [getattr(self, name)[n] for n in places])
         for name in ("old_logprobs", "ref_logprobs"):
             if (rows := getattr(self, name)) is not None:
@@ -118,6 +127,8 @@ class Window:
     live_tokens: int = 0
     anchors: int = 0
     weighted_groups: int = 0  # groups with a weight that is not 0
+    answer_tokens: int = 0  # of the tokens, those of the answer part
+    shared_answer_tokens: int = 0  # places at which `same_answers` are compared
     favoured: int = 0  # completions with a weight above 0
     pairs: float = 0.0  # weights of the pairs, added up
     aside: float = 0.0  # what the method's `aside` made of the step
@@ -136,9 +147,22 @@ def window_of(groups: Sequence[Group]) -> Window:
         live_tokens=sum(len(g.completions[n]) for g, n in live),
         anchors=sum(g.anchor[n] for g, n in rows),
         weighted_groups=sum(any(g.weights) for g in groups),
+        answer_tokens=sum(len(g.answer(n)) for g, n in rows),
+        shared_answer_tokens=sum(len(g.answer(ns[0])) for g in groups for ns in same_answers(g)),
         favoured=sum(weight > 0 for g in groups for weight in g.weights),
         pairs=fsum(pair.weight for g in groups for pair in g.pairs),
     )
+
+
+def same_answers(group: Group) -> list[list[int]]:
+    """The places of present completions that end in the same answer tokens, two or more together;
+    none unless the group compares answers."""
+    if not group.compares_answers:
+        return []
+    places: dict[tuple[int, ...], list[int]] = {}
+    for n in group.compared():
+        places.setdefault(tuple(group.answer(n)), []).append(n)
+    return [alike for answer, alike in places.items() if answer and len(alike) > 1]
 
 
 @dataclass(frozen=True)
