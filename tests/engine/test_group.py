@@ -123,3 +123,18 @@ def test_log_probabilities_in_chunks_are_the_same(monkeypatch):
     whole = gradients(model, [groups])
     monkeypatch.setattr(engine_group, "LOGITS_AT_ONCE", VOCABULARY * 3)
     assert_same(gradients(model, [groups]), whole)
+
+
+def test_rows_of_like_length_go_through_together():
+    assert engine_group.alike([5, 1, 0, 5, 2], tokens=4) == [([2, 1, 4], 2), ([0], 5), ([3], 5)]
+    assert engine_group.alike([3, 1], tokens=float("inf")) == [([1, 0], 3)]
+    assert engine_group.alike([0, 0], tokens=9) == [([0, 1], 1)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("tokens", [1, 6, 11])
+def test_rows_in_parts_by_length_give_the_same(monkeypatch, family, tokens):
+    model, groups = make_model(family), make_groups(seed=3)
+    whole = gradients(model, [groups])
+    monkeypatch.setattr(engine_group, "tokens_at_once", lambda device: tokens)
+    assert_same(gradients(model, [groups]), whole)

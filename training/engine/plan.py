@@ -34,9 +34,10 @@ def plan(sizes: Sequence[int], epochs: int, groups_per_step: int, seed: int) -> 
 
 
 def micro_batches(groups: Sequence[Group], tokens: int) -> Iterator[list[Group]]:
-    """Split a step into forwards of at most `tokens` padded tokens, like lengths together."""
+    """Split a step into forwards of at most `tokens` padded tokens, like prompts together: the
+    forward puts like completions together by itself."""
     batch: list[Group] = []
-    for group in sorted(groups, key=lambda group: (longest(group), len(group.prompt))):
+    for group in sorted(groups, key=lambda group: (len(group.prompt), longest(group))):
         if batch and padded_tokens([*batch, group]) > tokens:
             yield batch
             batch = []
