@@ -60,6 +60,10 @@ def perform(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
         from training.engine.generate import generate
 
         return generate(job, folder, stop)
+    if job.kind == "score":
+        from training.engine.score import score
+
+        return score(job, folder, stop)
     from training.engine.evaluate import evaluate
 
     return evaluate(job, folder, stop)

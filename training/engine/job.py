@@ -32,7 +32,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["train", "generate", "evaluate"]
+    kind: Literal["train", "generate", "evaluate", "score"]
     method: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(0, ge=0)
