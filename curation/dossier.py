@@ -1,6 +1,7 @@
 """Everything about one question: its rationales with their facts, and who judged them how.
 
-People who are still to judge a question without knowing its authors do not learn them here either.
+People who are still to judge a question without knowing its authors do not learn them here either,
+nor what others made of it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from curation.models import Decision, Place, Question, Ranking, Rationale, Review, User
+from django.db.models import Prefetch
+
+from curation.models import Decision, Place, Question, Ranking, Rationale, Review, Score, User
+from curation.work import Work, work_of
 
 ANONYMOUS = "hidden while you may still judge it"
 
@@ -21,11 +25,26 @@ class Card:
 
     rationale: Rationale
     author: str
-    correct: float | None = None
-    valid_steps: float | None = None
+    scores: list[Score] = field(default_factory=list)
+    revised_by: list[int] = field(default_factory=list)
+    work: Work | None = None
     places: list[tuple[str, int]] = field(default_factory=list)
     accepts: list[Review] = field(default_factory=list)
     rejects: list[Review] = field(default_factory=list)
+
+    @property
+    def correct(self) -> float | None:
+        return self.value("answer_correct")
+
+    @property
+    def valid_steps(self) -> float | None:
+        return self.value("valid_steps")
+
+    def value(self, scorer: str) -> float | None:
+        """What this scorer said last."""
+        return next(
+            (score.value for score in reversed(self.scores) if score.scorer == scorer), None
+        )
 
 
 @dataclass(frozen=True)
@@ -41,34 +60,54 @@ class Event:
 def dossier(question: Question, reader: User) -> dict[str, Any]:
     """The context of a question's page."""
     blind = is_blind_for(question, reader)
-    rationales = question.rationales.select_related("author_model", "author_user", "conditioned_on")
-    cards = {
-        rationale.pk: Card(rationale, ANONYMOUS if blind else rationale.author)
-        for rationale in rationales.prefetch_related("scores")
-    }
-    for card in cards.values():
-        facts = {score.scorer: score.value for score in card.rationale.scores.all()}
-        card.correct, card.valid_steps = facts.get("answer_correct"), facts.get("valid_steps")
+    cards = cards_of(question, blind)
     rankings = list(
         Ranking.objects.filter(question=question)
         .select_related("judge_user", "judge_model")
         .prefetch_related("places")
     )
     reviews = list(Review.objects.filter(rationale__question=question).select_related("reviewer"))
+    if blind:
+        rankings = [ranking for ranking in rankings if ranking.judge_user_id == reader.pk]
+        reviews = [review for review in reviews if review.reviewer_id == reader.pk]
     names = names_for(reader, question)
     place(cards, rankings, names)
     decide(cards, reviews)
+    events = [*history(rankings, reviews, names), *changes(question, names)]
     return {
         "cards": list(cards.values()),
         "blind": blind,
-        "events": history(rankings, reviews, names),
+        "events": sorted(events, key=lambda event: event.at, reverse=True),
         "names_shown": names is None,
     }
 
 
+def cards_of(question: Question, blind: bool) -> dict[int, Card]:
+    """A card for each rationale, with its scores, its corrections and the work that wrote it."""
+    rationales = list(
+        question.rationales.select_related("author_model", "author_user").prefetch_related(
+            Prefetch("scores", Score.objects.select_related("model").order_by("pk"))
+        )
+    )
+    batches = {rationale.batch for rationale in rationales if rationale.batch}
+    works = {} if blind else work_of(question.project, batches)
+    cards = {}
+    for rationale in rationales:
+        author = ANONYMOUS if blind else rationale.author
+        card = Card(rationale, author, list(rationale.scores.all()))
+        card.work = works.get(rationale.batch) if rationale.batch else None
+        cards[rationale.pk] = card
+    for rationale in rationales:
+        if rationale.revises_id in cards:
+            cards[rationale.revises_id].revised_by.append(rationale.pk)
+    return cards
+
+
 def is_blind_for(question: Question, reader: User) -> bool:
     """Whether an open queue that hides authors may still hand this question to the reader."""
-    if reader.has_perm("curation.research", question.project):
+    project = question.project
+    may_judge = reader.has_perm("curation.annotate", project)
+    if not may_judge or reader.has_perm("curation.research", project):
         return False
     waiting = question.queue_items.filter(queue__is_open=True, queue__blind=True)
     done = question.assignments.filter(user=reader, status="submitted").values("queue")
@@ -104,7 +143,7 @@ def decide(cards: dict[int, Card], reviews: list[Review]) -> None:
 def history(
     rankings: list[Ranking], reviews: list[Review], names: dict[str, str] | None
 ) -> list[Event]:
-    """What was said and taken back, the newest first."""
+    """What was said, and taken back."""
     ranked = [
         Event(
             ranking.created_at,
@@ -123,4 +162,24 @@ def history(
         )
         for review in reviews
     ]
-    return sorted([*ranked, *reviewed], key=lambda event: event.at, reverse=True)
+    return [*ranked, *reviewed]
+
+
+def changes(question: Question, names: dict[str, str] | None) -> list[Event]:
+    """When the question itself was changed, as the database's triggers noted it."""
+    events = list(question.events.select_related("pgh_context").order_by("pgh_id"))  # type: ignore[attr-defined]
+    people = User.objects.in_bulk({key for event in events if (key := user_of(event)) is not None})
+    found = []
+    for number, event in enumerate(events, start=1):
+        person = people.get(user_of(event) or 0)
+        who = "the system" if person is None else str(person)
+        if person is not None and names is not None:
+            who = names[f"person-{person.pk}"]
+        what = f"changed the question; its answer became “{event.reference_answer}”"
+        found.append(Event(event.pgh_created_at, who, what, number == len(events)))
+    return found
+
+
+def user_of(event: Any) -> int | None:
+    """The key of the person in whose request a trigger noted the event; None without a request."""
+    return event.pgh_context.metadata.get("user") if event.pgh_context else None

@@ -9,11 +9,12 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from curation.funnel import register
+        from curation import funnel, work
         from curation.signals import rationales_stored
-        from training.funnel import to_train, trained
+        from training.funnel import last_run, runs, to_train, trained
 
-        register(10, trained, to_train)
+        funnel.register(10, trained, to_train)
+        work.register(runs, last_run())
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
 
 

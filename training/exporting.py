@@ -27,7 +27,7 @@ from training.export.files import Progress, Report, write_files
 from training.export.groups import Line
 from training.naming import names_in
 from training.recipe import Recipe, first_fault, in_words
-from training.storing import read_lines
+from training.storing import FileGone, read_lines
 
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -155,7 +155,7 @@ def perform(job: Job) -> None:
         _perform(job)
     except jobs.TakenAway:
         return
-    except ValueError as error:
+    except (ValueError, FileGone) as error:
         jobs.finish(job, JobStatus.FAILED, error=str(error))
     except Exception as error:
         jobs.finish(job, JobStatus.FAILED, error=f"{type(error).__name__}: {error}"[:500])

@@ -1,15 +1,17 @@
-"""Training's part of a project's home: versions, runs, evaluations, and what to do next."""
+"""Training's part of a project's home: versions, runs, evaluations, and what to do next; runs as a
+source of work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.urls import reverse
 
 from curation.funnel import Next, Step
 from curation.models import Project, Rationale, Review, User
-from training.models import Evaluation, RunKind, RunStatus
+from curation.work import LATEST, Work
+from training.models import Evaluation, Run, RunKind, RunStatus
 
 
 def trained(project: Project) -> Iterator[Step]:
@@ -47,3 +49,26 @@ def to_train(project: Project, user: User) -> Iterator[Next]:
         yield Next(f"{version} waits to be learnt from.", "Train on it", url)
     elif not project.runs.filter(kind=RunKind.EVALUATE).exists():
         yield Next("No model has been evaluated.", "Evaluate one", f"{new}?kind=evaluate")
+
+
+def runs(project: Project, condition: Q) -> Iterator[Work]:
+    """Runs as work: drawn rationales carry their run's batch."""
+    found = project.runs.filter(condition).select_related("launched_by")
+    found = found.defer("config", "progress", "result")
+    for run in found if condition else found[:LATEST]:
+        run.project = project
+        yield Work(
+            title=str(run),
+            url=run.get_absolute_url(),
+            status=run.status,
+            error=run.error,
+            batch=run.batch,
+            at=run.created_at,
+            by=run.launched_by,
+        )
+
+
+def last_run() -> Subquery:
+    """When a project's newest run was launched."""
+    found = Run.objects.filter(project=OuterRef("pk")).order_by("-pk")
+    return Subquery(found.values("created_at")[:1])

@@ -6,6 +6,7 @@ truth: if the broker is away, the reaper tells a worker later.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,8 +18,12 @@ from curation.messages import send
 from curation.models import DatasetVersion, LanguageModel, Project, Question, User
 from training.models import HostClass, Run, RunKind, RunStatus
 from training.plans import config_class
+from training.rewards import reward_functions
 
 SUPERVISE = "training.tasks.supervise"
+LONGEST_NAME = 120
+LARGEST_NUMBER = 2**53
+LARGEST_SEED = 2**32 - 1  # the least of what the random generators take
 
 
 def launch(
@@ -42,12 +47,16 @@ def launch(
     `dataset`, `student`, `seed`, `host_class`. With `enqueue=False` the caller supervises it.
     """
     refuse_bad_frame(project, kind, method, dataset, student, seed, host_class)
+    if len(name) > LONGEST_NAME:
+        raise ValidationError({"name": f"The name has at most {LONGEST_NAME} characters."})
     resolved = resolve(kind, method, config or {})
+    settings = resolved.model_dump(mode="json")
+    refuse_bad_settings(settings)
     run = Run.objects.create(
         project=project,
         kind=kind,
         method=method if kind == RunKind.TRAIN else "",
-        config=resolved.model_dump(mode="json"),
+        config=settings,
         dataset=dataset,
         student=student,
         seed=seed,
@@ -69,6 +78,24 @@ def resolve(kind: str, method: str, config: dict[str, Any]) -> BaseModel:
         raise ValidationError({"method": str(error.args[0])}) from error
     except BadConfig as error:
         raise ValidationError(faults(error)) from error
+
+
+def refuse_bad_settings(settings: dict[str, Any]) -> None:
+    """What passes each field's own rules and still makes no sense. Raises `ValidationError`."""
+    for name, value in settings.items():
+        if any(not isfinite(n) or abs(n) > LARGEST_NUMBER for n in numbers_in(value)):
+            raise ValidationError({name: "That number is too large to mean anything."})
+    unknown = sorted(settings.get("rewards", {}).keys() - reward_functions().keys())
+    if unknown:
+        known = ", ".join(sorted(reward_functions()))
+        raise ValidationError({"rewards": f"There is no reward {unknown[0]!r}; there are {known}."})
+
+
+def numbers_in(value: Any) -> list[float]:
+    """The numbers that a setting is, or holds."""
+    values = value.values() if isinstance(value, dict) else value
+    listed = values if isinstance(value, dict | list) else [value]
+    return [number for number in listed if isinstance(number, int | float)]
 
 
 def faults(error: BadConfig) -> dict[str, list[str]]:
@@ -97,8 +124,8 @@ def refuse_bad_frame(
         raise ValidationError({"kind": f"There is no kind {kind!r}; there are {known}."})
     if host_class and host_class not in HostClass.values:
         raise ValidationError({"host_class": "The host is cpu or gpu."})
-    if seed < 0:
-        raise ValidationError({"seed": "The seed is zero or more."})
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValidationError({"seed": f"The seed is a whole number from 0 to {LARGEST_SEED:,}."})
     refuse_bad_method(kind, method)
     refuse_bad_dataset(project, kind, dataset)
     refuse_bad_student(project, kind, student)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 
@@ -21,6 +20,7 @@ from curation.models import LanguageModel, Question, Rationale
 from training.folders import plain
 from training.models import Run, RunKind
 from training.plans import engine_config
+from training.storing import opened
 
 PAGE = 500
 REFERENCES = 4  # rationales beside a question that an evaluation compares with
@@ -58,7 +58,7 @@ def model_source(model: LanguageModel | None) -> str | Row:
 def write_dataset(run: Run, path: Path, keep: Callable[[], None]) -> None:
     aside = path.with_suffix(".tmp")
     if run.dataset is not None and run.kind == RunKind.TRAIN:
-        with fsspec.open(run.dataset.file, "rb") as source, aside.open("wb") as target:
+        with opened(run.dataset.file) as source, aside.open("wb") as target:
             shutil.copyfileobj(source, target)
     else:
         with aside.open("w") as target:

@@ -34,6 +34,7 @@ from training.launch import tell_a_worker
 from training.layout import lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
+from training.storing import FileGone
 
 log = structlog.get_logger()
 
@@ -108,8 +109,15 @@ class Attempt:
             self.end(RunStatus.CANCELLED)
         except GoingDown:
             self.give_back()
+        except FileGone as error:
+            self.end(RunStatus.FAILED, error=str(error))
         except (OSError, ValueError) as error:
             self.end(RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
+        except OperationalError:
+            raise  # the database is away: the lease runs out, and another attempt follows
+        except Exception as error:
+            self.end(RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
+            raise
 
     def score(self) -> None:
         """Score runs need no engine."""

@@ -31,6 +31,7 @@ from training.selection.record import Candidate
 from training.storing import read_lines
 
 DATASET, LEFT_OUT = "dataset.jsonl", "left_out.jsonl"
+LONGEST_NAME = 120
 
 
 @dataclass
@@ -125,11 +126,14 @@ def snapshot() -> Iterator[None]:
 
 
 def freeze(project: Project, recipe: Recipe, by: User | None, name: str = "") -> DatasetVersion:
-    """Make the project's next version. Raises ValueError if the recipe chooses nothing.
+    """Make the project's next version. Raises ValueError if the recipe chooses nothing, or if the
+    name is too long.
 
     The file lies in the artifact store before the row that names it is committed; a version whose
     file is missing cannot come to be.
     """
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"A version's name has at most {LONGEST_NAME} characters.")
     with tempfile.TemporaryDirectory(prefix="stillroom-version-") as scratch:
         written = write(project, recipe, Path(scratch))
         if not written.tally.rows:

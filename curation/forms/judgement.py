@@ -86,11 +86,15 @@ def _verdict(post: QueryDict, pk: int) -> Verdict | None:
     decision = post.get(f"decision-{pk}", "")
     if not decision:
         return None
+    reasons = post.getlist(f"reason-{pk}") if decision == "reject" else []
     return Verdict(
-        decision,
-        tuple(post.getlist(f"reason-{pk}")) if decision == "reject" else (),
-        post.get(f"note-{pk}", "").strip(),
+        storable(decision), tuple(map(storable, reasons)), storable(post.get(f"note-{pk}", ""))
     )
+
+
+def storable(typed: str) -> str:
+    """PostgreSQL has no NUL in its texts."""
+    return typed.replace("\0", "").strip()
 
 
 def _seconds(text: str) -> float | None:

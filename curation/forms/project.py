@@ -7,9 +7,9 @@ from typing import Any
 from django import forms
 from django.utils.text import slugify
 
-from curation.browsing import STATES, Search, sources_of
+from curation.browsing import ORDERS, RIGHT, STATES, Search, sources_of
 from curation.members import find_user
-from curation.models import Project, Role, Split, User
+from curation.models import Project, RationaleRole, Role, Split, User
 
 RESERVED = {"new"}
 
@@ -72,6 +72,11 @@ class SearchForm(forms.Form):
     split = forms.ChoiceField(required=False, choices=[("", "any"), *Split.choices])
     source = forms.ChoiceField(required=False)
     state = forms.ChoiceField(required=False, choices=list(STATES.items()))
+    role = forms.ChoiceField(
+        label="Written by", required=False, choices=[("", "anybody"), *RationaleRole.choices]
+    )
+    right = forms.ChoiceField(label="Answers", required=False, choices=list(RIGHT.items()))
+    order = forms.ChoiceField(required=False, choices=list(ORDERS.items()))
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -37,6 +37,7 @@ class QueueForm(forms.ModelForm):
     )
     limit = forms.IntegerField(
         min_value=1,
+        max_value=10_000_000,
         required=False,
         label="Questions, at most",
         help_text="Empty means all that match.",

@@ -63,6 +63,13 @@ class Job(models.Model):
         return reverse("job", args=[self.project.slug, self.pk])
 
     @property
+    def title(self) -> str:
+        """What it does, in a line."""
+        if self.kind == JobKind.IMPORT:
+            return f"Import of {self.params.get('name', 'a file')}"
+        return f"Export of version {self.params.get('version')} as {self.params.get('format')}"
+
+    @property
     def is_over(self) -> bool:
         return self.status in {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
 

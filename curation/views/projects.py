@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.db import transaction
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, Manager, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -12,21 +15,31 @@ from django.utils import timezone
 from curation.access import get_project_for
 from curation.forms.project import ProjectForm
 from curation.funnel import funnel, suggestions
-from curation.models import Membership, Project, Role
+from curation.models import Membership, Project, Question, Rationale, Role
 from curation.requests import Request
+from curation.work import last_activity, latest_work
 
 
 def project_list(request: Request) -> HttpResponse:
     """The projects of this person; archived ones apart."""
     mine = Membership.objects.filter(user=request.user, project=OuterRef("pk"))
     projects = Project.objects.visible_to(request.user).annotate(
-        asked=Count("questions", distinct=True), my_role=Subquery(mine.values("role")[:1])
+        asked=counted(Question.objects, "project"),
+        written=counted(Rationale.objects, "question__project"),
+        my_role=Subquery(mine.values("role")[:1]),
+        last_activity=last_activity(),
     )
     context = {
         "projects": projects.filter(archived_at=None),
         "archived": projects.exclude(archived_at=None),
     }
     return render(request, "curation/project_list.html", context)
+
+
+def counted(rows: Manager[Any], project: str) -> Coalesce:
+    """How many of these rows a project has; `project` leads from them to it."""
+    found = rows.filter(**{project: OuterRef("pk")}).order_by().values(project)
+    return Coalesce(Subquery(found.annotate(n=Count("pk")).values("n")), 0)
 
 
 def project_new(request: Request) -> HttpResponse:
@@ -48,7 +61,7 @@ def project_home(request: Request, slug: str) -> HttpResponse:
         "section": "home",
         "steps": funnel(project),
         "suggestions": suggestions(project, request.user),
-        "jobs": project.jobs.select_related("created_by")[:5],
+        "works": latest_work(project),
     }
     return render(request, "curation/project_home.html", context)
 

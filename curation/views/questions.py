@@ -27,6 +27,7 @@ def question_list(request: Request, slug: str) -> HttpResponse:
             found,
             whole_number(request.GET.get("after")),
             whole_number(request.GET.get("before")),
+            newest=search.order == "newest",
         ),
     }
     return render(request, "curation/question_list.html", context)

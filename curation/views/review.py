@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from curation import judging, leases
 from curation.access import get_project_for
-from curation.forms.judgement import Judgement
+from curation.forms.judgement import Judgement, storable
 from curation.judging import Result, Verdict
 from curation.models import (
     Asked,
@@ -96,7 +96,7 @@ def review_item(request: Request, slug: str, pk: int, assignment_pk: int) -> Htt
 @require_POST
 def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
     project, held = _own(request, slug, pk, assignment_pk)
-    reason = request.POST.get("other", "").strip() or request.POST.get("reason", "")
+    reason = storable(request.POST.get("other", "")) or storable(request.POST.get("reason", ""))
     if not reason:
         refusal = ["Say why you skip it: choose a reason, or write one."]
         typed = Judgement.of(request.POST, held.shown_order)

@@ -333,7 +333,7 @@ def test_a_version_that_cannot_be_numbered_leaves_no_file(orchard):
     from curation.artifacts import artifact_uri, filesystem, project_path
 
     with pytest.raises(DataError), transaction.atomic():
-        freeze(orchard, Recipe(), None, "a name that is far too long " * 10)
+        freeze(orchard, Recipe(), None, "a name with \0 in it")
     fs, path = filesystem(artifact_uri(project_path(orchard, "versions")))
     assert fs.ls(path) == []
 

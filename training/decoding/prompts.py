@@ -30,9 +30,9 @@ TASK_INSTRUCTION: dict[Task, str] = {
     "rationale": "Reason step by step, one step a line, and do not state the answer.",
 }
 
-_MARK = re.compile(r"(?:^|\n)[ \t]*#{4}[ \t]*", re.MULTILINE)
-_WORDED = re.compile(r"(?:^|\n)[ \t*]*(?:Final Answer|Answer|A)\s*:[ \t*]*", re.IGNORECASE)
-_THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+_MARK = re.compile(r"(?:^|\n)[ \t]*#{4}(?!#)[ \t]*", re.MULTILINE)
+_WORDED = re.compile(r"(?:^|\n)[ \t*]*(?:Final Answer|Answer|A)\s{0,3}:[ \t*]*", re.IGNORECASE)
+_OPENED, _CLOSED = "<think>", "</think>"
 
 
 def user_text(question: str, thought: str | None = None) -> str:
@@ -63,16 +63,29 @@ def completion_text(thought: str, answer: str) -> str:
 def split_completion(text: str) -> tuple[str, str]:
     """Thought and answer of a completion; the answer is `""` where none is marked.
 
-    The last mark counts, and only its first line is the answer. A `<think>` block that the
-    completion opens with belongs to the thought.
+    The last mark counts, and only its first line is the answer. What stands within `<think>` is
+    thought, whatever marks it holds; one that was never closed was cut off before its answer.
     """
-    text = _THINK.sub(lambda found: found.group(1).strip() + "\n", text, count=1).strip()
-    marks = list(_MARK.finditer(text)) or list(_WORDED.finditer(text))
+    inside, said = split_thinking(text)
+    marks = list(_MARK.finditer(said)) or list(_WORDED.finditer(said))
+    before = said[: marks[-1].start()] if marks else said
+    thought = f"{inside}\n{before.strip()}".strip()
     if not marks:
-        return text, ""
-    tail = text[marks[-1].end() :].strip()
-    answer = tail.split("\n", 1)[0].strip().strip("*").strip()
-    return text[: marks[-1].start()].strip(), answer
+        return thought, ""
+    tail = said[marks[-1].end() :].strip()
+    return thought, tail.split("\n", 1)[0].strip().strip("*").strip()
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """What a reasoning model thought, and what it said then. The tag that opens the thought may
+    stand in the prompt."""
+    inside, closed, said = text.rpartition(_CLOSED)
+    if not closed:
+        opened = text.lstrip().startswith(_OPENED)
+        inside, said = (text, "") if opened else ("", text)
+    for tag in (_OPENED, _CLOSED):
+        inside = inside.replace(tag, "")
+    return inside.strip(), said.strip()
 
 
 @dataclass(frozen=True)

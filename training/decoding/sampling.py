@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,7 +37,7 @@ class SamplingPlan(BaseModel):
         description="Whole rationales, or only answers after each teacher's thought.",
         json_schema_extra=grouped("Sampling"),
     )
-    temperatures: list[float] = Field(
+    temperatures: list[Annotated[float, Field(ge=0, le=5)]] = Field(
         default_factory=lambda: [0.3, 0.5, 0.7],
         min_length=1,
         title="Temperatures",

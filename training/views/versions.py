@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from training.models import Checkpoint
 from training.naming import names_in
 from training.recipe import Recipe, in_words
 from training.recipe_form import RecipeForm
-from training.storing import pieces
+from training.storing import FileGone, opened, pieces
 from training.versions import freeze, left_out_file, preview, sample, twins
 from training.views.exports import exports_context
 
@@ -129,6 +129,10 @@ def _version(request: Request, slug: str, number: int) -> DatasetVersion:
 
 
 def _download(url: str, name: str) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(pieces(url), content_type="application/x-ndjson")
+    try:
+        file = opened(url)
+    except FileGone as error:
+        raise Http404("The file of this version is gone from the artifact store.") from error
+    response = StreamingHttpResponse(pieces(file), content_type="application/x-ndjson")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.text import slugify
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table as Grid
@@ -57,9 +58,7 @@ class Command(BaseCommand):
 
     def run(self, project: Project, file: Path, options: dict[str, Any]) -> Report:
         """Load the file under a progress bar."""
-        fields = (
-            mapping.from_file(options["mapping"].read_text()).fields if options["mapping"] else {}
-        )
+        fields = mapping_in(options["mapping"]) if options["mapping"] else {}
         plan = Plan(
             file=str(file),
             name=file.name,
@@ -117,9 +116,21 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
+def mapping_in(file: Path) -> dict[str, str]:
+    """The fields of a mapping file. Raises CommandError, OSError."""
+    try:
+        return mapping.from_file(file.read_text(encoding="utf-8")).fields
+    except UnicodeDecodeError as error:
+        raise CommandError(f"The mapping {file} is not UTF-8 text.") from error
+
+
 def project_named(slug: str, create: bool) -> Project:
     found = Project.objects.filter(slug=slug).first()
     if found is None and create:
+        if slug != slugify(slug):
+            raise CommandError(
+                f"{slug!r} cannot be a project's address: small letters, digits and hyphens can."
+            )
         return Project.objects.create(slug=slug, name=slug.replace("-", " ").capitalize())
     if found is None:
         known = ", ".join(Project.objects.values_list("slug", flat=True)[:20]) or "none yet"

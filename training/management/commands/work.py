@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from celery import signals
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from config.celery import app
 from training import supervise, workers
@@ -31,6 +31,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, queue: str, concurrency: int, beat: bool, **options: Any) -> None:
+        if concurrency < 1:
+            raise CommandError("--concurrency is 1 or more.")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         name = workers.worker_name(queue)
         heartbeat = workers.Heartbeat(name, queue)
