@@ -12,11 +12,13 @@ from transformers import (
     LlamaForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 VOCABULARY = 37
 END = 2
-FAMILIES = ("llama", "qwen2", "gpt2")
+FAMILIES = ("llama", "qwen2", "qwen3", "gpt2")
 
 
 def make_model(family: str, seed: int = 0) -> Any:
@@ -31,6 +33,8 @@ def make_model(family: str, seed: int = 0) -> Any:
         model: Any = LlamaForCausalLM(LlamaConfig(**wide))
     elif family == "qwen2":
         model = Qwen2ForCausalLM(Qwen2Config(**wide, tie_word_embeddings=True))
+    elif family == "qwen3":
+        model = Qwen3ForCausalLM(Qwen3Config(**wide, head_dim=8))
     else:
         narrow = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
         calm = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from training.engine.block import block_states
 from training.engine.divergence import answer_divergence, answer_places
 from training.methods.base import Group, Window
 
@@ -156,16 +157,17 @@ def per_token(
     return block
 
 
-def group_logprobs(model: Any, batch: Batch, temperature: float = 1.0) -> LogProbs:
+def group_logprobs(
+    model: Any, batch: Batch, temperature: float = 1.0, block: bool = False
+) -> LogProbs:
     """Log-probabilities of every completion token under `softmax(logits / temperature)`.
 
     The prompt's own targets (`prompt_mask`) are read at temperature 1: they are imitated, not
-    sampled. Differentiable; equal to one padded row for each completion.
+    sampled. Differentiable; equal to one padded row for each completion. `block` lays each group
+    out as one row under a mask (see `block.py`).
     """
     decoder, head = parts(model)
-    prompts = decoder(input_ids=batch.prompt_ids, past_key_values=DynamicCache(), use_cache=True)
-    hidden = prompts.last_hidden_state  # [B, P, D]
-    states = completion_states(decoder, batch, hidden, prompts.past_key_values)  # [R, T, D]
+    hidden, states = (block_states if block else cached_states)(decoder, batch)
     real = torch.arange(states.shape[1], device=states.device) < batch.row_lengths[:, None]
     scored = token_logprobs(head, states[real], batch.row_ids[real], temperature)  # [M]
     completion = scored.new_zeros(batch.mask.shape)
@@ -176,8 +178,17 @@ def group_logprobs(model: Any, batch: Batch, temperature: float = 1.0) -> LogPro
 
 
 def parts(model: Any) -> tuple[Any, Any]:
-    """The decoder without its head, and the head."""
-    return model.base_model, model.get_output_embeddings()
+    """The decoder without its head, and the head; of a model with adapters too."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return plain.base_model, plain.get_output_embeddings()
+
+
+def cached_states(decoder: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """`[B, P, D]`: the states of the prompts, and `[R, T, D]`: those that predict each completion
+    token."""
+    prompts = decoder(input_ids=batch.prompt_ids, past_key_values=DynamicCache(), use_cache=True)
+    hidden = prompts.last_hidden_state
+    return hidden, completion_states(decoder, batch, hidden, prompts.past_key_values)
 
 
 def completion_states(decoder: Any, batch: Batch, hidden: Tensor, cache: Any) -> Tensor:
