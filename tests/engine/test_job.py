@@ -35,7 +35,7 @@ def refused(folder: Path, capsys, job: dict | str, rows: str = json.dumps(ROW) +
         ({"kind": "dance"}, "kind"),
         ({"method": None}, "names its method"),
         ({"kind": "evaluate"}, "only a train job does"),
-        ({"method": "alchemy"}, "There is no method 'alchemy'; there are cotd_po"),
+        ({"method": "alchemy"}, "There is no method 'alchemy'; there are combined"),
         ({"config": {"epochs": 0}}, "epochs"),
         ({"config": {"epoch": 3}}, "epoch is not a known setting"),
         ({"seed": -1}, "seed"),

@@ -12,7 +12,7 @@ from training.decoding.sampling import grouped
 class EvaluationPlan(BaseModel):
     """One greedy answer a question, and sampled ones for diversity."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     ask_for: Literal["rationale", "label"] = Field(
         "rationale",

@@ -15,7 +15,7 @@ def grouped(group: str) -> dict[str, Any]:
 class Sampling(BaseModel):
     """How one completion is drawn. Temperature 0 is greedy."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     temperature: float = Field(1.0, ge=0, le=5)
     top_p: float = Field(1.0, gt=0, le=1)
@@ -29,7 +29,7 @@ class SamplingPlan(BaseModel):
     chooses whole rationales, or answers given a teacher's thought as CoTD-PO needs them.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     what: Literal["rationale", "answer_given_thought"] = Field(
         "rationale",

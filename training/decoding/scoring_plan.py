@@ -27,7 +27,7 @@ LOGPROB, ROUGE = "rationale_logprob", "rationale_rouge_l"
 class ScoringPlan(BaseModel):
     """What the student reads, and what is hidden from it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     leakage: Leakage = Field(
         "mask",

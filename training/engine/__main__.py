@@ -16,6 +16,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from training.engine.dataset import release
 from training.engine.files import write_json
 from training.engine.job import BadJob, Endpoint, Job, read_job
 from training.engine.stop import RESUMABLE, Stop, Stopped
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> int:
     except Stopped as stopped:
         return told(str(stopped), RESUMABLE)
     except BadJob as error:
+        release(path.parent)
         return failed(path.parent, str(error), 2)
     except Exception as error:  # the edge: whatever it was, the files must say that it failed
         failed(path.parent, one_sentence(error), 1)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.engine.files import manifest_if_whole, seal
+from training.engine.files import damage, manifest_if_whole, seal
+from training.engine.job import BadJob
 from training.engine.model import save_model
 
 OPTIMIZER = "optimizer.safetensors"
@@ -66,6 +67,19 @@ def last_whole(folder: Path) -> Checkpoint | None:
         if manifest := manifest_if_whole(path):
             return Checkpoint(path, manifest["step"])
     return None
+
+
+def newest(folder: Path) -> Checkpoint | None:
+    """The checkpoint to go on from, if there is one. Raises `BadJob` if it is damaged: a crash
+    leaves none such, so a person should know, and decide whether an older one will do."""
+    named = sorted(folder.glob("step-*"))
+    if named and (fault := damage(named[-1])):
+        place = f"{folder.name}/{named[-1].name}"
+        raise BadJob(
+            f"The checkpoint {place} is damaged: {fault}; remove that folder to go on from what "
+            "was before it."
+        )
+    return last_whole(folder)
 
 
 def forget_old(folder: Path, keep: int) -> None:

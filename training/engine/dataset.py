@@ -48,6 +48,14 @@ def _parsed(number: int, line: str) -> Any:
         raise BadJob(f"Line {number} of the dataset is not JSON: {error}.") from error
 
 
+def release(folder: Path) -> None:
+    """Let go of a folder whose job was refused before it did anything, so that a mended job may
+    have it."""
+    begun = ("progress.json", "round.json", "samples.jsonl", "checkpoints")
+    if not any((folder / name).exists() for name in begun):
+        (folder / "state.json").unlink(missing_ok=True)
+
+
 def open_dataset(job: Job, folder: Path) -> list[Question]:
     """The job's questions. Refuses a folder whose earlier files belong to another job."""
     path = fetch(job.dataset, folder)

@@ -104,6 +104,22 @@ def seal(aside: Path, final: Path, facts: dict[str, Any]) -> None:
     sync(final.parent)
 
 
+def damage(folder: Path) -> str | None:
+    """What is wrong with a folder that has a manifest; none if nothing is, or it has none."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        hashes = json.loads((folder / MANIFEST).read_text())["files"]
+    except (ValueError, KeyError, TypeError):
+        return f"{MANIFEST} cannot be read"
+    for name, digest in hashes.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if sha256(folder / name) != digest:
+            return f"{name} does not have the hash that {MANIFEST} gives it"
+    return None
+
+
 def manifest_if_whole(folder: Path) -> dict[str, Any] | None:
     """The manifest, if every file is there with its hash; otherwise none."""
     try:

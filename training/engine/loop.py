@@ -23,6 +23,7 @@ from training.engine import checkpoint
 from training.engine.checkpoint import Checkpoint
 from training.engine.files import append_rows, keep_rows, write_json
 from training.engine.group import Batch, LogProbs, collate, group_logprobs
+from training.engine.job import BadJob
 from training.engine.plan import Step, learning_rate, micro_batches
 from training.engine.probe import Probe
 from training.engine.rounds import Rounds
@@ -71,6 +72,8 @@ class Loop:
                 self._save(step.number - 1)
                 raise
             last = step.number == len(self.steps)
+            if last and not self.moved:
+                raise BadJob(nothing_learned(len(self.steps)))
             stopping = self.stop.requested() and not last
             if last or stopping or step.number % self.config.checkpoint_every == 0:
                 self._save(step.number)
@@ -97,6 +100,7 @@ class Loop:
         keep_rows(self.folder / "probes.jsonl", lambda row: row["step"] <= self.saved)
         rows = keep_rows(self.folder / "metrics.jsonl", lambda row: row["step"] <= self.saved)
         self.last_row = rows[-1] if rows else {}
+        self.moved = any("grad_norm" in row for row in rows)
 
     def _one(self, step: Step) -> None:
         began = monotonic()
@@ -106,6 +110,7 @@ class Loop:
         rate = self._rate(step)
         row = {"step": step.number, "round": step.round, "learning_rate": rate}
         row |= self._update(groups, rate)
+        self.moved = self.moved or "grad_norm" in row
         row["seconds"] = round(monotonic() - began, 4)
         if self.config.probe_every and step.number % self.config.probe_every == 0:
             row |= self.probe.take(self.model, step.number)
@@ -166,3 +171,12 @@ class Loop:
         checkpoint.save(folder, step, self.model, self.tokenizer, self.optimizer)
         checkpoint.forget_old(folder, self.config.keep_checkpoints)
         self.saved = step
+
+
+def nothing_learned(steps: int) -> str:
+    """What to say of a run in which no step had a group that teaches."""
+    return (
+        f"Nothing was learned in {steps} steps: every group was skipped, because its rewards are "
+        "all equal or missing; see the rewards in samples.jsonl, then change the rewards, the "
+        "temperature or the questions."
+    )

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from training.engine.files import fetch
+from training.engine.files import damage, fetch
 from training.engine.job import BadJob
 from training.engine.seeds import seed_for
 
 disable_progress_bar()  # standard error is for the one sentence that says why
 
-_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf", "*.h5")
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+_WEIGHTS = ("*.safetensors", *_PICKLED, "*.gguf", "*.h5")
+_VOCABULARY = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json")
 
 
 def load_model(url: str, folder: Path, seed: int) -> tuple[Any, Any]:
@@ -24,15 +27,49 @@ def load_model(url: str, folder: Path, seed: int) -> tuple[Any, Any]:
     A folder with a configuration and a tokenizer but no weights gives a new model, initialised
     from the seed. A name that is no folder is looked up as transformers does. Raises `BadJob`.
     """
+    tokenizer = load_tokenizer(url, folder)
     path = locate(url, folder)
+    check_weights(url, Path(path))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
         model = _new_model(path, seed) if is_untrained(path) else _trained_model(path)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise BadJob(f"The model {url} cannot be loaded: {reason}") from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise BadJob(f"The model {url} cannot be loaded: {first_line(error)}") from error
     check_head(model)
     return model.eval(), tokenizer
+
+
+def load_tokenizer(url: str, folder: Path) -> Any:
+    """The model's tokenizer alone. Raises `BadJob`.
+
+    A folder without a vocabulary is refused here: for GPT-2 and Qwen2 transformers would make an
+    empty tokenizer, which reads nothing in any text, and say nothing.
+    """
+    path = Path(locate(url, folder))
+    if path.is_absolute() and not path.is_dir():
+        raise BadJob(f"There is no model folder {url}.")
+    if path.is_dir() and not any(any(path.glob(name)) for name in _VOCABULARY):
+        raise BadJob(f"The model folder {url} has no tokenizer; save the model's own beside it.")
+    try:
+        return AutoTokenizer.from_pretrained(str(path) if path.is_dir() else url)
+    except (OSError, ValueError, KeyError) as error:
+        raise BadJob(f"The tokenizer of {url} cannot be loaded: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, as far as it is one line."""
+    return str(error).strip().split("\n")[0].strip()
+
+
+def check_weights(url: str, path: Path) -> None:
+    """Refuse weights that could run code, and a checkpoint whose files are not those it was sealed
+    with. Raises `BadJob`."""
+    if any(any(path.glob(name)) for name in _PICKLED) and not any(path.glob("*.safetensors")):
+        raise BadJob(
+            f"The model folder {url} has pickled weights, which can run code; save them as "
+            "safetensors."
+        )
+    if fault := damage(path):
+        raise BadJob(f"The checkpoint {url} is damaged: {fault}; take another one.")
 
 
 def locate(url: str, folder: Path) -> str:
@@ -69,6 +106,11 @@ def end_ids(model: Any, tokenizer: Any) -> list[int]:
     named = model.generation_config.eos_token_id if model.generation_config else None
     listed = named if isinstance(named, list) else [named]
     return sorted({i for i in [*listed, tokenizer.eos_token_id] if i is not None})
+
+
+def vocabulary_of(model: Any) -> int:
+    """How many token ids the model knows."""
+    return model.get_input_embeddings().weight.shape[0]
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from training.decoding.prompts import Renderer
 from training.decoding.record import Question
-from training.engine.checkpoint import last_whole
+from training.engine.checkpoint import last_whole, newest
 from training.engine.dataset import open_dataset
 from training.engine.files import read_rows, sha256
 from training.engine.job import BadJob, Job, checked
 from training.engine.loop import Loop
-from training.engine.model import end_ids, load_model
-from training.engine.plan import plan
+from training.engine.model import end_ids, load_model, vocabulary_of
+from training.engine.plan import Step, plan
 from training.engine.probe import Probe
 from training.engine.rounds import Rounds
 from training.engine.stop import Stop
+from training.engine.supervision import check_end, check_tokens
 from training.methods import method as find_method
 from training.methods.base import MethodConfig
 from training.rewards import reward_functions
@@ -26,26 +28,17 @@ from training.rewards.compose import fault_counts
 def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     """Run or resume the job. Returns what `result.json` is to say; raises `BadJob`, `Stopped`."""
     assert isinstance(job.model, str)
-    assert job.method is not None
-    try:
-        method = find_method(job.method)
-    except KeyError as error:
-        raise BadJob(str(error.args[0])) from error
-    config = checked(method.Config, job.config)
-    check_rewards(config)
+    method, config = method_of(job)
     questions = open_dataset(job, folder)
-    found = last_whole(folder / "checkpoints")
+    found = newest(folder / "checkpoints")
     model, tokenizer = load_model(str(found.path) if found else job.model, folder, job.seed)
+    check_end(tokenizer)
     text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
-    learned = [question for question in questions if question.split in (None, "train")]
-    rounds = Rounds(folder, job.seed, method, config, text, learned, ends)
+    rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends)
+    check_tokens(rounds, tokenizer, vocabulary_of(model))
     if getattr(config, "beta", 0.0):
         rounds.reference = frozen(job, folder)  # held by the rounds alone, which let it go
-    steps = plan(rounds.sizes(), config.epochs, config.groups_per_step, job.seed)
-    steps = steps[: config.max_steps] if config.max_steps else steps
-    if not steps:
-        reasons = "; ".join(f"{why}: {count}" for why, count in rounds.skipped.items())
-        raise BadJob(f"The dataset holds nothing to train on ({reasons or 'no groups'}).")
+    steps = steps_of(rounds, config, job.seed)
     probed = probe_questions(questions, config.probe_questions)
     asking = text.for_task(getattr(method, "TASK", None))
     probe = Probe(folder, asking, probed, config.max_completion_tokens, ends)
@@ -54,6 +47,32 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     )
     metrics = loop.run()
     return result(job, folder, config, rounds, len(steps), metrics)
+
+
+def method_of(job: Job) -> tuple[ModuleType, MethodConfig]:
+    """The job's method and its checked settings. Raises `BadJob`."""
+    assert job.method is not None
+    try:
+        method = find_method(job.method)
+    except KeyError as error:
+        raise BadJob(str(error.args[0])) from error
+    config = checked(method.Config, job.config)
+    check_rewards(config)
+    return method, config
+
+
+def learned(questions: list[Question], config: MethodConfig) -> list[Question]:
+    """The questions that are trained on."""
+    return [question for question in questions if question.split in (None, "train")]
+
+
+def steps_of(rounds: Rounds, config: MethodConfig, seed: int) -> list[Step]:
+    """The plan of the run. Raises `BadJob`, with the reasons, if there is nothing to train on."""
+    steps = plan(rounds.sizes(), config.epochs, config.groups_per_step, seed)
+    if not steps:
+        reasons = "; ".join(f"{why}: {count}" for why, count in rounds.skipped.items())
+        raise BadJob(f"The dataset holds nothing to train on ({reasons or 'no groups'}).")
+    return steps[: config.max_steps] if config.max_steps else steps
 
 
 def check_rewards(config: MethodConfig) -> None:

@@ -175,7 +175,7 @@ class Round:
 class MethodConfig(BaseModel):
     """Settings that every method has. Names are the same in the form, run.json and the code."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(
         1e-5,
