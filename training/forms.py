@@ -18,6 +18,7 @@ from training.launch import launch
 from training.methods import methods
 from training.models import HostClass, Run, RunKind
 from training.plans import config_class
+from training.rewards import reward_functions
 
 FRAME = ("student", "dataset", "name", "seed", "host_class")
 # Usual ranges: beyond them a person is warned, not refused.
@@ -74,15 +75,19 @@ class LaunchForm(forms.Form):
             self.fields[name] = field_of(name, info)
 
     def _add_frame(self) -> None:
-        light = self.kind == RunKind.SCORE
-        self.fields["host_class"].initial = HostClass.CPU if light else HostClass.GPU
-        if light:
-            return
+        scoring = self.kind == RunKind.SCORE
+        self.fields["host_class"].initial = HostClass.CPU if scoring else HostClass.GPU
         self.fields["student"] = forms.ModelChoiceField(
             self._models(),
-            label="Student" if self.kind == RunKind.TRAIN else "Model",
-            empty_label="Choose …",
+            label="Model" if self.kind in (RunKind.GENERATE, RunKind.EVALUATE) else "Student",
+            required=not scoring,
+            empty_label="None: check answers, steps and lengths" if scoring else "Choose …",
+            help_text="It reads the rationales: how far each helps it, how likely each is."
+            if scoring
+            else "",
         )
+        if scoring:
+            return
         needed = self.kind == RunKind.TRAIN
         self.fields["dataset"] = forms.ModelChoiceField(
             self.project.dataset_versions.all(),
@@ -242,6 +247,8 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def guide_words(name: str) -> str:
+    if name == "rewards":
+        return f"There are {', '.join(reward_functions())}; a cost has a negative weight."
     if name not in GUIDES:
         return ""
     low, high = GUIDES[name]

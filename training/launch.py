@@ -150,8 +150,8 @@ def refuse_bad_dataset(project: Project, kind: str, dataset: DatasetVersion | No
 
 
 def refuse_bad_student(project: Project, kind: str, student: LanguageModel | None) -> None:
-    if kind == RunKind.SCORE:
-        return
+    if kind == RunKind.SCORE and student is None:
+        return  # answers, steps and lengths need no model
     if student is None:
         raise ValidationError({"student": "Choose the model."})
     if student.project_id != project.pk:
@@ -159,15 +159,16 @@ def refuse_bad_student(project: Project, kind: str, student: LanguageModel | Non
     if not student.can_generate:
         raise ValidationError({"student": f"{student} is imported text; there is nothing to run."})
     if kind != RunKind.GENERATE and not student.can_train:
-        verb = "trained" if kind == RunKind.TRAIN else "evaluated"
+        verbs = {RunKind.TRAIN: "be trained", RunKind.SCORE: "score"}
+        verb = verbs.get(RunKind(kind), "be evaluated")
         raise ValidationError(
-            {"student": f"{student} is an endpoint; only a local model can be {verb}."}
+            {"student": f"{student} is an endpoint; only a local model can {verb}."}
         )
 
 
 def usual_host(kind: str, student: LanguageModel | None) -> str:
-    """Scoring, and waiting for an endpoint, need no GPU."""
-    light = kind == RunKind.SCORE or (student is not None and not student.can_train)
+    """Checking answers, and waiting for an endpoint, need no GPU."""
+    light = student is None or not student.can_train
     return HostClass.CPU if light else HostClass.GPU
 
 

@@ -21,6 +21,7 @@ from training.folders import plain
 from training.models import Run, RunKind
 from training.plans import engine_config
 from training.storing import opened
+from training.student_scores import to_score
 
 PAGE = 500
 REFERENCES = 4  # rationales beside a question that an evaluation compares with
@@ -70,7 +71,7 @@ def write_dataset(run: Run, path: Path, keep: Callable[[], None]) -> None:
 def dataset_rows(run: Run, keep: Callable[[], None]) -> Iterator[Row]:
     """One line per question that the run is about."""
     ids = list(questions_of(run).values_list("id", flat=True))
-    make = generation_row if run.kind == RunKind.GENERATE else evaluation_row
+    make = ROWS[RunKind(run.kind)]
     for start in range(0, len(ids), PAGE):
         keep()
         page = Question.objects.filter(pk__in=ids[start : start + PAGE])
@@ -99,7 +100,10 @@ def questions_of(run: Run) -> QuerySet[Question]:
 
 def thoughts(run: Run) -> Prefetch:
     """The rationales beside a question: to draw an answer after, or to compare with."""
-    own = Rationale.objects.filter(conditioned_on=None, revises=None).exclude(thought="")
+    own = Rationale.objects.filter(conditioned_on=None).exclude(thought="")
+    if run.kind == RunKind.SCORE:
+        return Prefetch("rationales", queryset=to_score(run, own), to_attr="beside")
+    own = own.filter(revises=None)
     if run.kind == RunKind.GENERATE:
         own = own.filter(role=run.config["thoughts"]) if is_conditioned(run) else own.none()
     else:
@@ -124,6 +128,19 @@ def generation_row(run: Run, question: Question, stored: int) -> Row | None:
 def evaluation_row(run: Run, question: Question, stored: int) -> Row:
     beside = question.beside  # type: ignore[attr-defined]
     return question_row(question, beside[:REFERENCES])
+
+
+def score_row(run: Run, question: Question, stored: int) -> Row | None:
+    """None if the student has nothing to read of it."""
+    beside = question.beside  # type: ignore[attr-defined]
+    return question_row(question, beside) if beside else None
+
+
+ROWS: dict[RunKind, Callable[[Run, Question, int], Row | None]] = {
+    RunKind.GENERATE: generation_row,
+    RunKind.SCORE: score_row,
+    RunKind.EVALUATE: evaluation_row,
+}
 
 
 def question_row(question: Question, beside: list[Rationale]) -> Row:

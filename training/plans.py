@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from training.decoding.evaluation import EvaluationPlan
 from training.decoding.sampling import SamplingPlan, grouped
+from training.decoding.scoring_plan import ScoringPlan
 from training.methods import method as find_method
 
 AnySplit = Literal["train", "validation", "test", "all"]
@@ -67,14 +68,31 @@ class GenerateConfig(Scope, SamplingPlan):
     )
 
 
-class ScoreConfig(Scope):
-    """Settings of a score run. What is already scored by the present scorers is left alone."""
+class ScoreConfig(Scope, ScoringPlan):
+    """Settings of a score run. What is already scored by the present scorers is left alone.
+
+    Without a model it checks answers, steps and lengths, and only the scope counts; with one, the
+    student reads the rationales (`training/decoding/scoring_plan.py`).
+    """
 
     split: AnySplit = Field(
         "all",
         title="Split",
         description="Only rationales of questions of this split.",
         json_schema_extra=grouped("Questions"),
+    )
+    roles: list[Literal["teacher", "human", "student"]] = Field(
+        ["teacher", "human"],
+        min_length=1,
+        title="Written by",
+        description="Whose rationales a student reads.",
+        json_schema_extra=grouped("Student's view"),
+    )
+    again: bool = Field(
+        False,
+        title="Score again",
+        description="Also what this student has scored before with the same choices.",
+        json_schema_extra=grouped("Student's view"),
     )
 
 
@@ -89,7 +107,11 @@ class EvaluateConfig(Scope, EvaluationPlan):
     )
 
 
-ENGINE_PLAN: dict[str, type[BaseModel]] = {"generate": SamplingPlan, "evaluate": EvaluationPlan}
+ENGINE_PLAN: dict[str, type[BaseModel]] = {
+    "generate": SamplingPlan,
+    "score": ScoringPlan,
+    "evaluate": EvaluationPlan,
+}
 CONFIGS: dict[str, type[BaseModel]] = {
     "generate": GenerateConfig,
     "score": ScoreConfig,

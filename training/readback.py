@@ -1,7 +1,7 @@
 """From the engine's files into the database, while it works and once it has ended.
 
-Everything here may be done twice: metrics, draws, items and checkpoints are rows that a unique
-constraint lets in once.
+Everything here may be done twice: metrics, draws, scores, items and checkpoints are rows that a
+unique constraint lets in once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from curation.models import LanguageModel, Rationale
 from curation.signals import rationales_stored
 from training.folders import RunFolder
 from training.models import Checkpoint, Metric, Run, RunKind
+from training.student_scores import store_scores
 from training.tail import Tail
 
 NOT_METRICS = {"step", "round"}
@@ -33,12 +34,14 @@ class ReadBack:
     folder: RunFolder
     metrics: Tail = field(init=False)
     samples: Tail = field(init=False)
+    scores: Tail = field(init=False)
     progress: Row = field(default_factory=dict)
     began: Row = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.metrics = Tail(self.folder.path / "metrics.jsonl")
         self.samples = Tail(self.folder.path / "samples.jsonl")
+        self.scores = Tail(self.folder.path / "scores.jsonl")
 
     def read(self) -> None:
         """Everything new since the last time."""
@@ -47,6 +50,8 @@ class ReadBack:
         if self.run.kind == RunKind.GENERATE:
             for rows in self.samples.rows():
                 store_draws(self.run, rows)
+        for rows in self.scores.rows():
+            store_scores(self.run, rows)
         self.read_progress()
 
     def read_progress(self) -> None:

@@ -43,6 +43,9 @@ RENEW_EVERY = 5.0
 PUSH_EVERY = 30.0
 # The worker of `up` is given 30 s to end; the engine has to be quicker.
 GRACE_ON_CANCEL, GRACE_ON_SHUTDOWN = 60.0, 20.0
+NOTHING_TO_SCORE = (
+    "Nothing left to score: every rationale with a thought in this scope has this student's scores."
+)
 GOING_DOWN = Event()  # set once when this process is asked to end
 
 
@@ -99,7 +102,7 @@ class Attempt:
 
     def see_through(self) -> None:
         try:
-            if self.run.kind == RunKind.SCORE:
+            if self.run.kind == RunKind.SCORE and self.run.student is None:
                 self.score()
             else:
                 self.engage()
@@ -120,7 +123,7 @@ class Attempt:
             raise
 
     def score(self) -> None:
-        """Score runs need no engine."""
+        """Checking answers, steps and lengths needs no engine."""
         done = scoring.score_scope(self.run, self.keep)
         self.end(RunStatus.DONE, result={"scored": done})
 
@@ -228,9 +231,12 @@ class Attempt:
             self.end(RunStatus.DONE, result=result)
 
     def end_without_questions(self) -> None:
-        """Every draw may be stored already, which is well; anything else asked for nothing."""
+        """Every draw or score may be stored already, which is well; anything else asked for
+        nothing."""
         if self.run.kind == RunKind.GENERATE:
             return self.end(RunStatus.DONE, result={"drawn": 0, "note": "Nothing left to draw."})
+        if self.run.kind == RunKind.SCORE:
+            return self.end(RunStatus.DONE, result={"scored": 0, "note": NOTHING_TO_SCORE})
         self.end(RunStatus.FAILED, error="No question of the project fits the chosen scope.")
 
     def try_again(self, code: int) -> None:

@@ -13,7 +13,7 @@ SCORED_BY = "scored_by"  # in a field's json_schema_extra: the field names a mod
 class Settings(BaseModel):
     """The settings of a selection. Names that it does not have are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @property
     def over_dataset(self) -> bool:
