@@ -35,6 +35,7 @@ class JudgeRanking(BaseModel):
     judge: str
     kind: str = "person"
     ranks: dict[str, int] = Field(default_factory=dict)
+    weight: float = 1.0  # how much the judge counts; never stored, see rewards/reliability.py
 
 
 class Question(BaseModel):

@@ -21,8 +21,10 @@ from training.engine.stop import Stop
 from training.engine.supervision import check_end, check_tokens
 from training.methods import method as find_method
 from training.methods.base import MethodConfig
-from training.rewards import reward_functions
+from training.rewards import known_of_stored_only, reward_functions
 from training.rewards.compose import fault_counts
+from training.rewards.from_dataset import ranked_in_parts
+from training.rewards.reliability import weighed
 
 
 def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
@@ -57,13 +59,15 @@ def method_of(job: Job) -> tuple[ModuleType, MethodConfig]:
     except KeyError as error:
         raise BadJob(str(error.args[0])) from error
     config = checked(method.Config, job.config)
-    check_rewards(config)
+    check_rewards(config, draws=any(kind.source == "policy" for kind in method.rounds(config)))
     return method, config
 
 
 def learned(questions: list[Question], config: MethodConfig) -> list[Question]:
-    """The questions that are trained on."""
-    return [question for question in questions if question.split in (None, "train")]
+    """The questions that are trained on, their judges weighed if the settings say so."""
+    found = [question for question in questions if question.split in (None, "train")]
+    by_reliability = getattr(config, "judge_weights", "equal") == "reliability"
+    return weighed(found) if by_reliability else found
 
 
 def steps_of(rounds: Rounds, config: MethodConfig, seed: int) -> list[Step]:
@@ -75,12 +79,20 @@ def steps_of(rounds: Rounds, config: MethodConfig, seed: int) -> list[Step]:
     return steps[: config.max_steps] if config.max_steps else steps
 
 
-def check_rewards(config: MethodConfig) -> None:
-    """Refuse names that are no reward function before anything is loaded."""
-    known = reward_functions()
-    for name in getattr(config, "rewards", {}):
+def check_rewards(config: MethodConfig, draws: bool) -> None:
+    """Refuse names that are no reward function, and what drawn completions cannot have, before
+    anything is loaded."""
+    known, named = reward_functions(), getattr(config, "rewards", {})
+    for name in named:
         if name not in known:
             raise BadJob(f"There is no reward {name!r}; there are {', '.join(sorted(known))}.")
+        if draws and name in known_of_stored_only():
+            raise BadJob(
+                f"The reward {name!r} is known of stored completions only, and this run draws its "
+                "own; rate a round's samples first and train from the dataset."
+            )
+    if draws and not named:
+        raise BadJob("No reward is named, so all completions would tie; name one in `rewards`.")
 
 
 def frozen(job: Job, folder: Path) -> Any:
@@ -93,6 +105,15 @@ def probe_questions(questions: list[Question], count: int) -> list[Question]:
     """Held-out questions if the dataset brings any, otherwise its first."""
     held_out = [question for question in questions if question.split not in (None, "train")]
     return (held_out or questions)[:count]
+
+
+def heard(config: MethodConfig, questions: list[Question]) -> dict[str, Any]:
+    """How much each judge counted, and how many questions nobody ranked as a whole; nothing for a
+    method that reads no rankings."""
+    if not hasattr(config, "judge_weights"):
+        return {}
+    weights = {ranking.judge: ranking.weight for q in questions for ranking in q.rankings}
+    return {"judges": weights, "ranked_in_parts": ranked_in_parts(questions)}
 
 
 def result(
@@ -116,6 +137,7 @@ def result(
         "groups": sum(rounds.sizes()),
         "skipped": dict(rounds.skipped),
         "reward_faults": fault_counts(read_rows(folder / "samples.jsonl")),
+        **heard(config, rounds.questions),
         "metrics": metrics,
         "checkpoint": str(found.path.relative_to(folder)),
         "sha256": sha256(found.path / "manifest.json"),

@@ -41,7 +41,7 @@ from training.decoding.sampling import grouped
 from training.methods.base import Group, OnlineConfig, Prompt, Round, Skipped, fits, metric
 from training.methods.pairs import candidates, preferred, prompt_of, softplus, token_means
 from training.rewards.from_dataset import RewardFrom
-from training.rewards.from_ranking import Reading
+from training.rewards.from_ranking import JudgeWeights, Reading
 
 TITLE = "Contrast: the best of a group against its worst (not GRPO)"
 
@@ -103,6 +103,7 @@ class Config(OnlineConfig):
         "of rankings, reviews, stored scores and reward functions.",
         json_schema_extra=grouped("Rewards"),
     )
+    judge_weights: JudgeWeights = "equal"
     ranking_reading: Reading = Field(
         "plackett_luce",
         title="Reading of rankings",

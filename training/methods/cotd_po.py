@@ -49,7 +49,7 @@ from training.methods.base import (
     usable,
 )
 from training.rewards.from_dataset import RewardFrom, best_first, stored_rewards
-from training.rewards.from_ranking import Reading
+from training.rewards.from_ranking import JudgeWeights, Reading
 
 TITLE = "CoTD-PO: preference distillation over the student's own samples"
 
@@ -166,6 +166,7 @@ class Config(OnlineConfig):
         "stored scores, else the reward functions.",
         json_schema_extra=grouped("Rewards"),
     )
+    judge_weights: JudgeWeights = "equal"
     ranking_reading: Reading = Field(
         "plackett_luce",
         title="Reading of rankings",
@@ -294,6 +295,7 @@ def _stored(
         config.rewards,
         config.reward_from,
         config.ranking_reading,
+        skipped,
     )
     if sum(present) < 2:
         skipped["fewer than two rated student completions"] += 1

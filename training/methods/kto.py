@@ -36,7 +36,7 @@ from training.decoding.sampling import grouped
 from training.methods.base import Group, MethodConfig, Round, Skipped, metric
 from training.methods.pairs import candidates, prompt_of, token_means
 from training.rewards.from_dataset import RewardFrom, stored_rewards
-from training.rewards.from_ranking import Reading
+from training.rewards.from_ranking import JudgeWeights, Reading
 
 TITLE = "KTO: accepted against rejected, without pairs"
 
@@ -104,6 +104,7 @@ class Config(MethodConfig):
         "auto takes rankings, else stored scores, else the reward functions.",
         json_schema_extra=grouped("Labels"),
     )
+    judge_weights: JudgeWeights = "equal"
     ranking_reading: Reading = Field(
         "win_rate",
         title="Reading of rankings",
@@ -149,6 +150,7 @@ def groups(question: Question, config: Config, text: Renderer, skipped: Skipped)
         config.rewards,
         config.reward_from,
         config.ranking_reading,
+        skipped,
     )
     if not all(present):
         skipped["without a label"] += present.count(False)

@@ -24,7 +24,7 @@ from training.decoding.record import Completion, Question
 from training.decoding.sampling import grouped
 from training.methods.base import Group, MethodConfig, Pair, Skipped, fits
 from training.rewards.from_dataset import RewardFrom, stored_rewards
-from training.rewards.from_ranking import Reading
+from training.rewards.from_ranking import JudgeWeights, Reading
 
 SOURCES: tuple[RewardFrom, ...] = ("rankings", "reviews", "scores", "rewards")
 
@@ -68,6 +68,7 @@ class PairConfig(MethodConfig):
         "rankings, reviews (accepted over rejected), stored scores and reward functions.",
         json_schema_extra=grouped("Rewards"),
     )
+    judge_weights: JudgeWeights = "equal"
     ranking_reading: Reading = Field(
         "plackett_luce",
         title="Reading of rankings",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import ModuleType
 
 from training.decoding.record import Question
 from training.rewards.sample import Sample
@@ -22,10 +23,19 @@ Reward = Callable[[Question, Sample], float | None]
 @cache
 def reward_functions() -> dict[str, Reward]:
     """Every reward function by name, in the order of the names."""
-    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
     found = {
         name: function
-        for module in modules
+        for module in _modules()
         for name, function in getattr(module, "REWARDS", {}).items()
     }
     return dict(sorted(found.items()))
+
+
+@cache
+def known_of_stored_only() -> frozenset[str]:
+    """The rewards that have nothing to say of a completion that was drawn a moment ago."""
+    return frozenset(name for module in _modules() for name in getattr(module, "STORED_ONLY", ()))
+
+
+def _modules() -> list[ModuleType]:
+    return [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]

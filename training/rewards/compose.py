@@ -32,26 +32,25 @@ class Scored:
 def scored(question: Question, sample: Sample, weights: Mapping[str, float]) -> Scored:
     """Every reward named in `weights` for one completion. Raises `KeyError` on an unknown name."""
     functions = reward_functions()
-    found = {name: _valued(functions[name], question, sample) for name in weights}
+    found = {name: valued(functions[name], question, sample) for name in weights}
     return Scored(
         values={name: value for name, (value, _) in found.items()},
         faults={name: fault for name, (_, fault) in found.items() if fault is not None},
     )
 
 
-def _valued(
-    reward: Reward, question: Question, sample: Sample
-) -> tuple[float | None, Fault | None]:
+def valued(reward: Reward, question: Question, sample: Sample) -> tuple[float | None, Fault | None]:
     """A finite value, or the reason why there is none."""
     try:
         value = reward(question, sample)
+        finite = value is not None and isfinite(value)
     except TimeoutError:
         return None, "timeouts"
     except Exception:  # one reward's bug on one completion must not end a run of days
         return None, "errors"
-    if value is None:
-        return None, "missing"
-    return (value, None) if isfinite(value) else (None, "not_finite")
+    if finite:
+        return value, None
+    return None, "missing" if value is None else "not_finite"
 
 
 def combined(

@@ -15,13 +15,25 @@ judge did not place is *unknown* to that judge, not last. Three readings:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from training.decoding.sampling import grouped
 
 Ranks = dict[str, int]
 Reading = Literal["mean_rank", "win_rate", "plackett_luce"]
+JudgeWeights = Annotated[
+    Literal["equal", "reliability"],
+    Field(
+        title="Judges count",
+        description="equal: all the same. reliability: by how far the other judges of the dataset "
+        "agree with each; who ranks at random counts for nothing.",
+        json_schema_extra=grouped("Rewards"),
+    ),
+]
 
 
 def from_ranking(
@@ -46,6 +58,21 @@ def from_ranking(
     present = [any(i in ranks for ranks, _ in useful) for i in ids]
     values = READINGS[reading]([i for i in ids if any(i in r for r, _ in useful)], useful)
     return [values.get(i, float("nan")) for i in ids], present
+
+
+def separate_parts(ids: Sequence[str], rankings: Sequence[Ranks]) -> int:
+    """Into how many parts the placed completions fall that nobody compared with one another.
+
+    With more than one, what a part's rewards say beside another's comes from the prior alone.
+    """
+    parts: list[set[str]] = []
+    for ranks in rankings:
+        placed = {i for i in ids if i in ranks}
+        if len(placed) > 1:
+            touched = [part for part in parts if part & placed]
+            parts = [part for part in parts if not part & placed]
+            parts.append(placed.union(*touched))
+    return len(parts)
 
 
 Weighted = list[tuple[Ranks, float]]

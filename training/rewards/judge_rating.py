@@ -34,3 +34,4 @@ def mean_rating(scores: Mapping[str, float | None]) -> float | None:
 
 
 REWARDS = {SCORER: judge_rating}
+STORED_ONLY = {SCORER}

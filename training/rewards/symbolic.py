@@ -1,9 +1,10 @@
 """Is the answer right, read as mathematics where exact comparison cannot read it?
 
-1 if right, 0 if wrong, unread or not there; None where nobody can tell. Answers without any
-notation are compared exactly, as `answer_correct` does; those with LaTeX, brackets, powers, roots
-or equations go to math-verify (sympy), which knows that `\\frac{12}{16}` is 0.75, `(1,2]` is not
-`[1,2)` and `(x+1)^2` is `x^2+2x+1`. A reference that it cannot read is compared as text.
+1 if right, 0 if wrong or not there; None where nobody can tell. Answers without any notation are
+compared exactly, as `answer_correct` does; those with LaTeX, brackets, powers, roots or equations
+go to math-verify (sympy), which knows that `\\frac{12}{16}` is 0.75, `(1,2]` is not `[1,2)` and
+`(x+1)^2` is `x^2+2x+1`. What it cannot read is compared exactly after all; if that is the
+reference, only the same text is right, and of any other nobody can tell.
 
 math-verify can run for ever, and its own timers work in a main thread only. So it lives in one
 child process, started with the first such answer, that ends itself after `CPU_SECONDS` on one
@@ -36,7 +37,8 @@ from training.rewards.answer import equal_answers, normalised
 from training.rewards.sample import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds of the clock for one comparison, whatever else the machine does
+CPU_SECONDS = 3.0  # for one comparison
+PATIENCE = 60.0  # and seconds of the clock, whatever else the machine does
 START = 120.0  # and for the child's imports
 LONGEST = 300  # characters of an answer; beyond it is noise
 
@@ -54,7 +56,9 @@ def answer_symbolic(question: Question, sample: Sample) -> float | None:
         return None if exact is None else float(exact)
     if given == reference:
         return 1.0
-    return _by_algebra(given, reference) if has_notation(given, reference) else float(exact)
+    if not has_notation(given, reference):
+        return float(exact)
+    return _by_algebra(given, reference, exact)
 
 
 def has_notation(given: str, reference: str) -> bool:
@@ -63,7 +67,7 @@ def has_notation(given: str, reference: str) -> bool:
     return any(map(_NOTATION.search, heads)) or bool(_VARIABLE.search(heads[1]))
 
 
-def _by_algebra(given: str, reference: str) -> float | None:
+def _by_algebra(given: str, reference: str, exact: bool) -> float | None:
     if len(reference) > LONGEST:
         return None
     if len(given) > LONGEST:
@@ -75,7 +79,7 @@ def _by_algebra(given: str, reference: str) -> float | None:
         raise Broken(f"math-verify broke on {given[:80]!r}.")
     if verdict == "no_reference":
         return 1.0 if normalised(given) == normalised(reference) else None
-    return float(verdict == "same")
+    return float(exact if verdict == "unread" else verdict == "same")
 
 
 @lru_cache(maxsize=50_000)
@@ -97,8 +101,8 @@ class Broken(RuntimeError):
 class Child:
     """A process that compares answers and can be killed; started when it is first needed."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self.patience = patience
+    def __init__(self, cpu_seconds: float = CPU_SECONDS, patience: float = PATIENCE) -> None:
+        self.cpu_seconds, self.patience = cpu_seconds, patience
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
         atexit.register(self.stop)
@@ -127,7 +131,7 @@ class Child:
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "training.rewards.symbolic_child"],
+                [sys.executable, "-m", "training.rewards.symbolic_child", str(self.cpu_seconds)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

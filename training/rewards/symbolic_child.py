@@ -1,8 +1,9 @@
 """The child process in which math-verify compares answers: JSON lines in, JSON lines out.
 
-Run as `python -m training.rewards.symbolic_child`. One request is `{"given": …, "reference": …}`,
-its reply `{"verdict": "same" | "different" | "unread" | "no_reference"}` or `{"error": …}`; the
-first line out says that the imports are done.
+Run as `python -m training.rewards.symbolic_child CPU_SECONDS`. A request is
+`{"given": …, "reference": …}`, its reply `{"error": …}` or
+`{"verdict": "same" | "different" | "unread" | "no_reference"}`; the first line out says that the
+imports are done.
 
 Nobody but the kernel can stop a comparison that runs away, so the kernel is asked beforehand: a
 timer of CPU seconds (not of the clock: a busy machine must not make answers wrong) whose signal
@@ -21,12 +22,11 @@ import threading
 import time
 from typing import IO, Any
 
-CPU_SECONDS = 3.0  # for one comparison
 MEMORY = 2 * 1024**3  # bytes of address space
 
 
-def main() -> None:
-    """Answer requests until the input ends."""
+def main(cpu_seconds: float) -> None:
+    """Answer requests until the input ends, each within so many seconds of CPU time."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not pass for a reply
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
@@ -36,7 +36,7 @@ def main() -> None:
 
     reply(replies, {"ready": math_verify.__name__})
     for line in sys.stdin:
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         answer = answered(json.loads(line))
         signal.setitimer(signal.ITIMER_PROF, 0)
         reply(replies, answer)
@@ -85,4 +85,4 @@ def read(answer: str) -> list[Any]:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))
