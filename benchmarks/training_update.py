@@ -93,5 +93,5 @@ def gate(model: Any, groups: list[Group], trainer: Any, config: Any) -> Gate:
     return compare(
         (logprobs.completion[batch.mask.bool()].detach(), their_logprobs),
         (gradient(loss, twin), gradient(their_loss, trainer.model)),
-        (float(loss), float(their_loss)),
+        (float(loss.detach()), float(their_loss.detach())),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks._training.model import END, VOCABULARY
+from benchmarks._training.model import CHARACTERS, END, SPECIAL
 from training.engine.group import collate, group_logprobs
 from training.engine.plan import micro_batches
 from training.methods.base import Group, window_of
@@ -53,7 +53,8 @@ def _group(name: str, tier: Tier, dice: random.Random) -> Group:
 
 
 def _tokens(count: int, dice: random.Random) -> list[int]:
-    return [dice.randrange(4, VOCABULARY) for _ in range(count)]
+    first = len(SPECIAL)  # characters, so that text and tokens are each other's
+    return [dice.randrange(first, first + len(CHARACTERS)) for _ in range(count)]
 
 
 @torch.no_grad()

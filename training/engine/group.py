@@ -290,5 +290,7 @@ def token_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -
 
 
 def _chunk_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -> Tensor:
-    logits = head(states).float() / temperature
+    logits = head(states).float()
+    if temperature != 1:  # a pass over [M, V] in both directions
+        logits = logits / temperature
     return logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
