@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from curation.models import LanguageModel, Project, User
 
 
@@ -14,3 +18,12 @@ def names_in(project: Project, people: bool = True) -> dict[str, str]:
         members = User.objects.filter(memberships__project=project)
         names |= {f"person-{user.pk}": str(user) for user in members}
     return names
+
+
+def with_names(counts: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The counts of a version, its reasons with names in the place of keys."""
+
+    def told(reason: str) -> str:
+        return re.sub(r"\b(?:model|person)-\d+\b", lambda key: names.get(key[0], key[0]), reason)
+
+    return {**counts, "left_out": {told(why): n for why, n in counts["left_out"].items()}}

@@ -150,8 +150,9 @@ class Rationale(models.Model):
 class Score(models.Model):
     """An automatic fact about a rationale, by a named scorer at a version. Append-only.
 
-    Scorers in use: `answer_correct` (1, 0), `valid_steps` (share of 0–1), `rationale_difficulty`,
-    `judge_rating`, `tokens`. `model` is the judge, or the student a difficulty was measured with.
+    Scorers in use: `answer_correct` (1, 0), `valid_steps` (share of 0–1), `judge_rating`,
+    `tokens`; by a student `rationale_difficulty`, `answer_probability`, `rationale_logprob` and
+    `rationale_rouge_l`. `model` is the judge, or the student that read the rationale.
     """
 
     rationale = models.ForeignKey(Rationale, on_delete=models.CASCADE, related_name="scores")

@@ -17,7 +17,7 @@ from curation.models import DatasetVersion, Project
 from curation.requests import Request, whole_number
 from training.export import formats
 from training.models import Checkpoint
-from training.naming import names_in
+from training.naming import names_in, with_names
 from training.recipe import Recipe, in_words
 from training.recipe_form import RecipeForm
 from training.storing import FileGone, opened, pieces
@@ -40,12 +40,14 @@ def version_page(request: Request, slug: str, number: int) -> HttpResponse:
         project.dataset_versions.select_related("created_by"), number=number
     )
     rows, missing = sample(version)
+    names = names_in(project)
     runs = version.runs.select_related("student", "launched_by")
     context = {
         "project": project,
         "section": "versions",
         "version": version,
-        "recipe": in_words(Recipe.model_validate(version.recipe), names_in(project)),
+        "recipe": in_words(Recipe.model_validate(version.recipe), names),
+        "counts": with_names(version.counts, names),
         "twin": twins(version).first(),
         "rows": rows,
         "missing": missing,
@@ -98,7 +100,7 @@ def counted(project: Project, form: RecipeForm) -> dict[str, Any]:
     if not form.is_valid():
         return {"fault": "Mend the fields that are marked, then the counts appear here."}
     try:
-        return {"counts": preview(project, form.recipe)}
+        return {"counts": with_names(preview(project, form.recipe), names_in(project))}
     except ValueError as error:
         return {"fault": str(error)}
 
