@@ -117,6 +117,11 @@ def test_every_reward_is_pure_and_says_what_it_is():
         assert sys.modules[reward.__module__].__doc__, name
 
 
+def test_the_docs_name_every_reward():
+    page = (STUDENT.parents[2] / "docs" / "rewards.md").read_text()
+    assert [name for name in reward_functions() if f"| `{name}` |" not in page] == []
+
+
 # --- In a run -------------------------------------------------------------------------------------
 
 STUDENT = Path(__file__).resolve().parents[2] / "training" / "demo" / "student"
