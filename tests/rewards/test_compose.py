@@ -43,8 +43,18 @@ def never_ends(question: Question, sample: Sample) -> float:
         (never_ends, (None, "timeouts")),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The reward")
 def test_a_reward_has_a_value_or_a_fault(reward, found):
     assert valued(reward, ASKED, Sample()) == found
+
+
+@pytest.mark.filterwarnings("default")
+def test_where_a_reward_raised_is_told_once(recwarn):
+    for _ in range(3):
+        valued(raises, ASKED, Sample())
+    (told,) = recwarn
+    assert "The reward raises raised ZeroDivisionError at" in str(told.message)
+    assert "test_compose.py" in str(told.message)
 
 
 def test_every_named_reward_is_asked_and_a_fault_takes_the_sample_out():

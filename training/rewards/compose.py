@@ -7,6 +7,8 @@ completion out of its group. A silent 0 would be read as bad, and trained agains
 
 from __future__ import annotations
 
+import traceback
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,11 +48,20 @@ def valued(reward: Reward, question: Question, sample: Sample) -> tuple[float | 
         finite = value is not None and isfinite(value)
     except TimeoutError:
         return None, "timeouts"
-    except Exception:  # one reward's bug on one completion must not end a run of days
+    except Exception as error:  # one reward's bug on one completion must not end a run of days
+        _warn(reward, error)
         return None, "errors"
     if finite:
         return value, None
     return None, "missing" if value is None else "not_finite"
+
+
+def _warn(reward: Reward, error: Exception) -> None:
+    """Say where it raised, in the same words each time: Python's warnings show them once."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    kind, name = type(error).__name__, getattr(reward, "__name__", "?")
+    warnings.warn(f"The reward {name} raised {kind} at {where}.", RuntimeWarning, stacklevel=2)
 
 
 def combined(

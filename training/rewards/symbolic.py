@@ -108,34 +108,39 @@ class Child:
         atexit.register(self.stop)
 
     def ask(self, given: str, reference: str) -> str:
-        """The verdict on two answers, or `timeout` or `broken`; the child is gone after both of
-        those that it could not survive."""
+        """The verdict on two answers. After `timeout` the child is gone, and after `broken` if it
+        died of it; the next answer gets another."""
         process = self._running()
         request = json.dumps({"given": given, "reference": reference}) + "\n"
         assert process.stdin is not None
         try:
             process.stdin.write(request.encode())
-            process.stdin.flush()
             reply = self._line(self.patience)
         except (TimeoutError, BrokenPipeError) as error:
             return self._lost(timed_out=isinstance(error, TimeoutError))
         return str(reply.get("verdict", "broken"))
 
     def stop(self) -> None:
-        """Kill the child, if there is one and it is ours."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """Kill the child, if there is one; after a fork it is the parent's, and stays."""
+        if self.process is None:
+            return
+        self.process.kill()  # nothing happens to one that ended, or is another's
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         self.process = None
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None or self.process.poll() is not None:
+            self.stop()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "training.rewards.symbolic_child", str(self.cpu_seconds)],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                bufsize=0,
                 start_new_session=True,  # a Ctrl-C is for the engine, which ends its child
             )
             self.starts += 1
