@@ -60,26 +60,33 @@ class Examined:
 def examine(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
     """Every question of the project in the order of its id, in chunks.
 
-    Where the selection ranks over the whole dataset, the record is read twice: for the order, and
-    for the rows.
+    Where the selection ranks over the whole dataset, the record is read twice: for the verdicts,
+    and for the rows.
     """
-    ranked = ranked_over_dataset(project, recipe) if recipe.chosen().over_dataset else None
-    for chunk in selected(project, recipe):
+    verdicts = ranked_over_dataset(project, recipe) if recipe.chosen().over_dataset else None
+    for chunk in known(project, recipe):
         for entry in chunk:
-            _rank(entry, recipe, ranked)
+            if verdicts is not None:
+                _leave_out(entry, [verdicts[one.id] for one in entry.question.candidates])
+            else:
+                _second_sieve(entry, recipe)
+                _rank(entry, recipe)
             _form_groups(entry, recipe)
         yield chunk
 
 
 def ranked_over_dataset(project: Project, recipe: Recipe) -> dict[int, str | None]:
-    """The verdict on every candidate that is still in, each split ranked by itself."""
+    """The verdict on every candidate, each split ranked by itself."""
     by_split: dict[str, list[Asked]] = defaultdict(list)
-    for chunk in selected(project, recipe):
+    verdicts: dict[int, str | None] = {}
+    for chunk in known(project, recipe):
         for entry in chunk:
+            first = len(entry.left_out)
+            _second_sieve(entry, recipe)
+            verdicts |= dict(entry.left_out[first:])
             if entry.question.considered:
                 by_split[entry.question.split].append(without_texts(entry.question))
     config, rank = recipe.chosen(), selection(recipe.selection).rank
-    verdicts: dict[int, str | None] = {}
     for questions in by_split.values():
         for question, found in zip(questions, rank(questions, config), strict=True):
             ids = [candidate.id for candidate in question.candidates]
@@ -93,8 +100,8 @@ def without_texts(question: Asked) -> Asked:
     return replace(question, text="", candidates=light)
 
 
-def selected(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
-    """Every question with the candidates that the recipe, its selection and the wording leave."""
+def known(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
+    """Every question with the candidates that the recipe lets in, and what is known of them."""
     batches = batches_of(project, recipe)
     tested = tested_windows(project)
     for questions in question_chunks(project):
@@ -107,7 +114,6 @@ def selected(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
         places = _places(candidates, recipe)
         for entry in chunk:
             entry.question.rankings = places.get(entry.question.id, {})
-            _second_sieve(entry, recipe)
         yield chunk
 
 
@@ -264,12 +270,10 @@ def _second_sieve(entry: Examined, recipe: Recipe) -> None:
         question.candidates = _distinct(question.candidates, entry)
 
 
-def _rank(entry: Examined, recipe: Recipe, ranked: dict[int, str | None] | None) -> None:
-    """The best of what is left, for selections that take the best."""
+def _rank(entry: Examined, recipe: Recipe) -> None:
+    """The best of what is left of a question, for selections that take the best."""
     module = selection(recipe.selection)
-    if ranked is not None:
-        _leave_out(entry, [ranked[candidate.id] for candidate in entry.question.candidates])
-    elif hasattr(module, "rank") and entry.question.candidates:
+    if hasattr(module, "rank") and entry.question.candidates:
         _leave_out(entry, module.rank([entry.question], recipe.chosen())[0])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine.shapes import make_model
+from tests.engine.shapes import FAMILIES, make_model
 from training.decoding.prompts import Renderer
 from training.decoding.record import Completion, Question
 from training.decoding.scoring_plan import ScoringPlan
@@ -18,8 +18,10 @@ from training.demo.problems import demo_problems
 from training.engine import score as engine_score
 from training.engine.__main__ import main
 from training.engine.files import read_rows
+from training.engine.job import read_job
 from training.engine.model import load_model
 from training.engine.score import answer_span, halves, read, spans_of
+from training.engine.stop import Stop, Stopped
 from training.methods.base import Group
 
 STUDENT = str(Path(__file__).resolve().parents[2] / "training" / "demo" / "student")
@@ -170,6 +172,27 @@ def test_a_job_cut_off_reads_the_rest_alone(scored, tmp_path, monkeypatch):
     assert len(file.read_bytes().splitlines()) == len(lines), "nothing is stored twice"
 
 
+class AfterTwoForwards(Stop):
+    """Asked to stop when two forwards are done."""
+
+    asked = 0
+
+    def requested(self) -> bool:
+        self.asked += 1
+        return self.asked > 3  # once before the student's own answers are drawn
+
+
+def test_a_job_asked_to_stop_keeps_what_it_has_and_goes_on(scored, tmp_path):
+    folder = prepare(tmp_path, rouge_l=True, tokens_per_batch=200)
+    job = read_job(folder / "run.json")
+    with pytest.raises(Stopped, match="run again to go on"):
+        engine_score.score(job, folder, AfterTwoForwards())
+    begun = list(read_rows(folder / "scores.jsonl"))
+    assert 0 < len(begun) < len(scored)
+    assert_same(run(folder), scored)
+    assert list(read_rows(folder / "scores.jsonl"))[: len(begun)] == begun
+
+
 def test_leakage_decides_what_the_student_sees(tmp_path):
     found = {
         how: run(prepare(tmp_path / how, dataset()[:2], leakage=how))
@@ -226,6 +249,23 @@ def test_equal_completions_are_read_once(student):
     one = Completion(id="a", thought="8 + 3 = 11", answer="11")
     spans = spans_of(text, question, one, ScoringPlan(leakage="none"))
     assert spans["whole"].ids == spans["given"].ids
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_read_as_row_by_row(family):
+    model = make_model(family)
+    prompts = {"a": [1, 5, 9, 4], "b": [1, 6]}
+    sheets = {name: engine_score.Sheet(Question(id=name, question="?"), prompts[name])
+              for name in prompts}  # fmt: skip
+    groups = [
+        Group("a", prompts["a"], [[4, 5, 2], [6, 2]], [True] * 2),
+        Group("b", prompts["b"], [[7, 8, 9, 2]], [True]),
+    ]
+    read(model, groups, sheets)
+    for name, sheet in sheets.items():
+        for ids, values in sheet.read.items():
+            assert values == pytest.approx(plainly(model, prompts[name], list(ids)), abs=1e-5)
+    assert [len(sheet.read) for sheet in sheets.values()] == [2, 1]
 
 
 def test_where_memory_runs_out_the_part_is_halved(monkeypatch):

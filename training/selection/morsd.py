@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from math import log
 from statistics import median
 from typing import Literal
@@ -133,7 +134,13 @@ def preferred(pool: list[Candidate], config: Config) -> list[Candidate]:
 
 def looks_of(thought: str) -> tuple[tuple[str, ...], frozenset[str]]:
     """A thought's equations in a normal form and order, and its set of words and signs."""
-    return tuple(step.form for step in steps(thought)), frozenset(_WORD.findall(thought.lower()))
+    return equations(thought), frozenset(_WORD.findall(thought.lower()))
+
+
+@lru_cache(maxsize=20_000)  # a preview follows every change of a form
+def equations(thought: str) -> tuple[str, ...]:
+    """The normal form of each equation, in order."""
+    return tuple(step.form for step in steps(thought))
 
 
 def alike(
