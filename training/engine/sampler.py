@@ -130,11 +130,13 @@ def chosen(logits: Tensor, chance: Tensor, sampling: Sampling) -> tuple[Tensor, 
 
     At temperature 0 the likeliest token, with its log-probability at temperature 1.
     """
-    logprobs = (logits / (sampling.temperature or 1.0)).log_softmax(-1)
+    if sampling.temperature not in (0, 1):
+        logits = logits / sampling.temperature
+    logprobs = logits.log_softmax(-1)
     if sampling.temperature == 0:
         ids = logprobs.argmax(-1)
     else:
-        weights = nucleus(logprobs.double().exp(), sampling.top_p).cumsum(-1)
+        weights = nucleus(logprobs.exp(), sampling.top_p).cumsum(-1, dtype=torch.float64)
         target = (chance * weights[:, -1])[:, None]
         ids = torch.searchsorted(weights, target, right=True)[:, 0]
         ids = ids.clamp(max=logits.shape[-1] - 1)
