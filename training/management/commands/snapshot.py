@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import ValidationError
 
 from curation.models import DatasetVersion, Project
+from training.naming import names_in, with_names
 from training.recipe import Recipe, first_fault
 from training.selection import selection, selections
 from training.versions import freeze, twins
@@ -71,7 +72,7 @@ def recipe_from(name: str, values: dict[str, str]) -> Recipe:
 
 def told(version: DatasetVersion) -> str:
     """What was made, in a few lines."""
-    counts = version.counts
+    counts = with_names(version.counts, names_in(version.project))
     lines = [
         f"{version} of {version.project.slug}: {counts['questions']:,} questions, "
         f"{counts['rationales']:,} rationales, sha256 {version.sha256}",
