@@ -1,5 +1,8 @@
 """`python -m training.engine FOLDER/run.json`: one job, no Django.
 
+With `--rehearse` nothing is trained: what the run would read, learn from, take and cost is printed
+and written to `rehearsal.json`; with `--tokens-only` besides, the tokenizer alone is loaded.
+
 Exit code 0: finished; 75: stopped after saving, run it again to go on; 2: the job itself is
 wrong; 1: anything else. The last line on standard error says why in one sentence.
 """
@@ -22,11 +25,19 @@ from training.engine.job import BadJob, Endpoint, Job, read_job
 from training.engine.stop import RESUMABLE, Stop, Stopped
 
 
+FLAGS = ("--rehearse", "--tokens-only")
+USAGE = "Usage: python -m training.engine FOLDER/run.json [--rehearse [--tokens-only]]"
+
+
 def main(arguments: list[str]) -> int:
     """Run the job of one `run.json` and return the exit code."""
-    if len(arguments) != 1:
-        return told("Usage: python -m training.engine FOLDER/run.json", 2)
-    path = Path(arguments[0]).resolve()
+    paths = [argument for argument in arguments if argument not in FLAGS]
+    flags = {argument for argument in arguments if argument in FLAGS}
+    if len(paths) != 1 or (flags and "--rehearse" not in flags):
+        return told(USAGE, 2)
+    path = Path(paths[0]).resolve()
+    if flags:
+        return rehearsed(path, measure="--tokens-only" not in flags)
     stop = Stop()
     stop.listen()
     try:
@@ -44,16 +55,37 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def rehearsed(path: Path, measure: bool) -> int:
+    """Rehearse the job of one `run.json` and return the exit code."""
+    try:
+        job = read_job(path)
+        limit_threads(job)
+        from training.engine.rehearsal import rehearse
+        from training.engine.rehearsal_table import table
+
+        found = rehearse(job, path.parent, measure)
+    except BadJob as error:
+        return failed(path.parent, str(error), 2, "rehearsal.json")
+    write_json(path.parent / "rehearsal.json", found)
+    print(table(found))
+    return 0
+
+
+def limit_threads(job: Job) -> None:
+    """Load torch with the job's number of threads."""
+    os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    import torch
+
+    torch.set_num_threads(job.threads)
+
+
 def perform(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     """Do the job and return what `result.json` is to say. Loads torch only where it is needed."""
-    os.environ["OMP_NUM_THREADS"] = str(job.threads)
     if isinstance(job.model, Endpoint):
         from training.engine.endpoint import generate_remotely
 
         return generate_remotely(job, folder, stop)
-    import torch
-
-    torch.set_num_threads(job.threads)
+    limit_threads(job)
     if job.kind == "train":
         from training.engine.train import train
 
@@ -77,10 +109,10 @@ def told(sentence: str, code: int) -> int:
     return code
 
 
-def failed(folder: Path, sentence: str, code: int) -> int:
-    """Say it, and leave it in `result.json`."""
+def failed(folder: Path, sentence: str, code: int, file: str = "result.json") -> int:
+    """Say it, and leave it in the file."""
     if folder.is_dir():
-        write_json(folder / "result.json", {"error": sentence})
+        write_json(folder / file, {"error": sentence})
     return told(sentence, code)
 
 

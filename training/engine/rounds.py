@@ -56,7 +56,7 @@ class Rounds:
 
     def sizes(self) -> list[int]:
         """How many groups each round has, known before the first is drawn."""
-        return [len(self._chosen(number)) for number in range(len(self.kinds))]
+        return [len(self.chosen(number)) for number in range(len(self.kinds))]
 
     def open(self, number: int, model: Any, stop: Stop) -> None:
         """Make `groups` those of round `number`, drawing what is not on disk yet."""
@@ -88,7 +88,7 @@ class Rounds:
                 unique.setdefault(tuple(prompt.ids), prompt)
         return list(unique.values())
 
-    def _chosen(self, number: int) -> Sequence[Any]:
+    def chosen(self, number: int) -> Sequence[Any]:
         """The prompts (or stored groups) of a round."""
         if self.kinds[number].source == "dataset":
             return self.stored
@@ -100,7 +100,7 @@ class Rounds:
     def _drawn(self, number: int, model: Any, stop: Stop) -> list[Group]:
         """The groups of a round, from disk as far as they are there. Raises `Stopped` between
         chunks."""
-        prompts = self._chosen(number)
+        prompts = self.chosen(number)
         rows = self._rows_of(number)
         size = max(1, self.config.rows_per_batch // self.config.group_size)
         for chunk, start in enumerate(range(0, len(prompts), size)):
@@ -117,6 +117,11 @@ class Rounds:
             self._group(prompt, drawn[n * self.config.group_size :][: self.config.group_size])
             for n, prompt in enumerate(prompts)
         ]
+
+    def taste(self, prompts: Sequence[Prompt], model: Any) -> list[Group]:
+        """Groups that are drawn and scored for these prompts, and not stored."""
+        rows, size = self._draw(0, 0, prompts, model), self.config.group_size
+        return [self._group(one, rows[n * size :][:size]) for n, one in enumerate(prompts)]
 
     def _rows_of(self, number: int) -> dict[int, list[Row]]:
         """The chunks of a round that are on disk. The file is read once: later rounds are ours."""

@@ -100,14 +100,13 @@ def groups(question: Question, config: Config, text: Renderer, skipped: Skipped)
     if not kept:
         skipped["question without a usable rationale"] += 1
         return []
-    completions, starts = ([each[part] for each in kept] for part in (0, 1))
     return [
         Group(
             question.id,
             prompt,
-            completions,
+            completions=[ids for ids, _ in kept],
             present=[True] * len(kept),
-            answer_from=starts,
+            answer_from=[start for _, start in kept],
             compares_answers=config.consistency > 0,
         )
     ]
