@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from training.decoding.record import Completion, JudgeRanking, Question
+from training.engine.__main__ import main
 from training.rewards.from_dataset import ranked_in_parts, stored_rewards
 from training.rewards.from_ranking import (
     from_ranking,
@@ -20,6 +23,7 @@ from training.rewards.from_ranking import (
 )
 from training.rewards.reliability import gold_accuracy, reliability, weighed
 
+STUDENT = Path(__file__).resolve().parents[2] / "training" / "demo" / "student"
 IDS = list("abcdef")
 KEEN = {"keen": 2.0, "good": 1.5, "usual": 1.0}
 RANDOM = {"random": 0.0}
@@ -164,3 +168,26 @@ def test_the_likelihood_of_ranks_without_ties_is_that_of_the_model():
     e = np.exp(at)
     by_hand = np.log(e[2] / e.sum()) + np.log(e[0] / (e[0] + e[1]))
     assert log_posterior(at, stages, prior=0.0)[0] == pytest.approx(by_hand)
+
+
+# --- In a run -------------------------------------------------------------------------------------
+
+
+def test_a_run_weighs_its_judges_and_says_how_much_each_counted(tmp_path):
+    questions, _ = ranked({**KEEN, **RANDOM}, questions=40, each=3)
+    rows = [one.model_dump(exclude={"completions"}) for one in questions]
+    for row in rows:
+        row["completions"] = [{"id": n, "thought": f"{n} + 1 = 2", "answer": n} for n in IDS]
+    (tmp_path / "dataset.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = {
+        "kind": "train", "method": "dpo", "model": str(STUDENT),
+        "config": {
+            "judge_weights": "reliability", "reward_from": "rankings", "pairs": "best_worst",
+            "max_steps": 1, "groups_per_step": 2,
+        },
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(job))
+    assert main([str(tmp_path / "run.json")]) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["judges"]["random"] < 0.3 < 0.7 < result["judges"]["keen"]
+    assert result["ranked_in_parts"] == 0
