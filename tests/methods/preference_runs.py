@@ -13,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2Tokenizer,
+    Qwen3Config,
 )
 
 from training.engine.job import Job
@@ -31,8 +32,8 @@ SETTINGS = {
 
 
 def make_tokenizer(family: str) -> Any:
-    """An answer line is one token; for Qwen2, which is always read by its own class, a letter."""
-    if family == "qwen2":
+    """An answer line is one token; for Qwen, which is always read by its own class, a letter."""
+    if family in ("qwen2", "qwen3"):
         letters = sorted(set("".join(WORDS[2:])) - {" ", "\n"})
         letters += ["Ġ", "Ċ"]  # as byte-level tokenizers write a blank and a line end
         vocabulary = {word: n for n, word in enumerate(["<eos>", "<unk>", *letters])}
@@ -57,6 +58,7 @@ def make_folder(folder: Path, family: str) -> Path:
     config = {
         "llama": lambda: LlamaConfig(**wide),
         "qwen2": lambda: Qwen2Config(**wide, tie_word_embeddings=True),
+        "qwen3": lambda: Qwen3Config(**wide, head_dim=8),
         "gpt2": lambda: GPT2Config(vocab_size=len(tokenizer), **narrow, **ends),
     }[family]()
     tokenizer.save_pretrained(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from math import exp, log
 
 import pytest
@@ -322,7 +323,8 @@ def test_the_frozen_start_is_asked_once_and_then_let_go(tmp_path):
     reviewed = [{**GOOD, "accepted": True}, {**BAD, "accepted": False}]
     question = Question(id="1", question="what is it", completions=reviewed)
     text = Renderer(WordTokenizer())
-    rounds = Rounds(tmp_path, 0, dpo, Config(), text, [question], [0], reference)
+    rounds = Rounds(tmp_path, 0, dpo, Config(), text, [question], [0])
+    rounds.reference = lambda model: nullcontext(reference)
     rounds.open(0, reference, Stop())
     assert rounds.reference is None
     (group,) = rounds.groups

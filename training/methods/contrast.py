@@ -19,7 +19,7 @@ difference can also grow while both sides fall, the best are imitated as well, w
 
 Sources: none defines it; the k of 2 are the recipe's. The logistic of length-mean differences is
 SimPO's (Meng et al. 2405.14734) without its margin, imitation of the best RAFT's (Dong et al.
-2304.06767). `sharpness` 2 and `nll` 0.2 are our choice, not a paper's.
+2304.06767). `sharpness` 2 and `nll` 1 are our choice, not a paper's.
 
 Completions are drawn from the policy in rounds, or are the dataset's. A cut-off completion is never
 among the best. A group whose rewards are all equal has no sides: it is left out and counted.
@@ -75,11 +75,12 @@ class Config(OnlineConfig):
         json_schema_extra=grouped("Method"),
     )
     nll: float = Field(
-        0.2,
+        1.0,
         ge=0,
         le=100,
         title="Imitation weight",
-        description="Weight of the mean negative log-likelihood of the best.",
+        description="Weight of the mean negative log-likelihood of the best; stored completions "
+        "need it, or the best are forgotten with the worst.",
         json_schema_extra=grouped("Method"),
     )
     source: Literal["policy", "dataset"] = Field(
