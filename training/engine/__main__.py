@@ -22,8 +22,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from training.engine.dataset import release
 from training.engine.files import write_json
 from training.engine.job import BadJob, Endpoint, Job, read_job
+from training.engine.processes import is_first, is_one_of_several, run_in_processes
 from training.engine.stop import RESUMABLE, Stop, Stopped
-
 
 FLAGS = ("--rehearse", "--tokens-only")
 USAGE = "Usage: python -m training.engine FOLDER/run.json [--rehearse [--tokens-only]]"
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     stop.listen()
     try:
         job = read_job(path)
+        if job.processes > 1 and not is_one_of_several():
+            return run_in_processes(job.processes, path, stop)
         result = perform(job, path.parent, stop)
     except Stopped as stopped:
         return told(str(stopped), RESUMABLE)
@@ -51,7 +53,8 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # the edge: whatever it was, the files must say that it failed
         failed(path.parent, one_sentence(error), 1)
         raise
-    write_json(path.parent / "result.json", result)
+    if is_first():
+        write_json(path.parent / "result.json", result)
     return 0
 
 
@@ -111,7 +114,7 @@ def told(sentence: str, code: int) -> int:
 
 def failed(folder: Path, sentence: str, code: int, file: str = "result.json") -> int:
     """Say it, and leave it in the file."""
-    if folder.is_dir():
+    if folder.is_dir() and is_first():
         write_json(folder / file, {"error": sentence})
     return told(sentence, code)
 

@@ -30,35 +30,45 @@ def name_of(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def save(folder: Path, step: int, model: Any, tokenizer: Any, optimizer: Any) -> Checkpoint:
-    """Write `folder/step-…` aside and rename it. The folder loads with `from_pretrained`."""
+def save(
+    folder: Path,
+    step: int,
+    model: Any,
+    tokenizer: Any,
+    optimizer: dict[str, dict[str, torch.Tensor]],
+    weights: dict[str, torch.Tensor] | None = None,
+) -> Checkpoint:
+    """Write `folder/step-…` aside and rename it. The folder loads with `from_pretrained`.
+
+    `optimizer` is its state by parameter; `weights` those of the model, where it does not hold them
+    whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     final, aside = folder / name_of(step), folder / f".{name_of(step)}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    save_model(model, tokenizer, aside)
+    save_model(model, tokenizer, aside, weights)
     save_file(flattened(optimizer), aside / OPTIMIZER)
     seal(aside, final, {"step": step})
     return Checkpoint(final, step)
 
 
-def flattened(optimizer: Any) -> dict[str, torch.Tensor]:
+def flattened(state: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """AdamW's state as named tensors: `{parameter}.{name}`."""
-    state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{name}": tensor.contiguous()
-        for index, tensors in state.items()
+        f"{parameter}.{name}": tensor.contiguous()
+        for parameter, tensors in state.items()
         for name, tensor in tensors.items()
     }
 
 
-def restore_optimizer(optimizer: Any, path: Path) -> None:
-    """Put back what `flattened` saved."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
+def optimizer_state(path: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """What `flattened` was given, from a checkpoint's folder."""
+    state: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in load_file(path / OPTIMIZER).items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        parameter, name = key.rsplit(".", 1)
+        state.setdefault(parameter, {})[name] = tensor
+    return state
 
 
 def last_whole(folder: Path) -> Checkpoint | None:

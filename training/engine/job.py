@@ -39,10 +39,11 @@ class Job(BaseModel):
     model: str | Endpoint
     dataset: str = "dataset.jsonl"
     threads: int = Field(1, ge=1)
+    processes: int = Field(1, ge=1, le=1024)
 
     def fingerprint(self) -> str:
         """Changes with whatever changes the outcome, so that a resume cannot mix two jobs."""
-        facts = self.model_dump(exclude={"threads"})
+        facts = self.model_dump(exclude={"threads", "processes"})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

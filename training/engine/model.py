@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from training.engine.adapters import has_adapters, merged_weights, save_adapters
 from training.engine.files import damage, fetch
 from training.engine.job import BadJob
 from training.engine.seeds import seed_for
@@ -113,7 +114,13 @@ def vocabulary_of(model: Any) -> int:
     return model.get_input_embeddings().weight.shape[0]
 
 
-def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a folder that `from_pretrained` loads."""
-    model.save_pretrained(folder)
+def save_model(
+    model: Any, tokenizer: Any, folder: Path, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Write a folder that `from_pretrained` loads; one of adapters holds them once more, alone."""
+    plain = model
+    if has_adapters(model):
+        plain, weights = model.get_base_model(), merged_weights(model)
+        save_adapters(model, folder)
+    plain.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)

@@ -24,8 +24,9 @@ class Probe:
     max_new_tokens: int
     ends: list[int]
 
-    def take(self, model: Any, step: int) -> dict[str, float]:
-        """`probe_accuracy` among the questions that have a reference; the texts go to the file."""
+    def take(self, model: Any, step: int, tell: bool = True) -> dict[str, float]:
+        """`probe_accuracy` among the questions that have a reference; the texts go to the file if
+        this process is to `tell`."""
         from training.engine.sampler import draw
 
         prompts = [self.text.prompt(question.question) for question in self.questions]
@@ -35,7 +36,8 @@ class Probe:
             self._row(step, question, sample)
             for question, (sample,) in zip(self.questions, drawn, strict=True)
         ]
-        append_rows(self.folder / "probes.jsonl", rows)
+        if tell:
+            append_rows(self.folder / "probes.jsonl", rows)
         known = [row["correct"] for row in rows if row["correct"] is not None]
         return {"probe_accuracy": sum(known) / len(known)} if known else {}
 

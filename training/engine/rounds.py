@@ -2,15 +2,16 @@
 
 A round is drawn in chunks of prompts. Each chunk is appended to `samples.jsonl` whole, with token
 ids, log-probabilities and rewards, before anything trains on it; a resume reads what is there and
-draws the rest in the same chunks, so it ends with the samples it would have had. A round whose
-source is the dataset is read, not drawn.
+draws the rest in the same chunks, so it ends with the samples it would have had. Several processes
+draw several chunks at once. A round whose source is the dataset is read, not drawn.
 """
 
 from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -21,6 +22,7 @@ from training.decoding.prompts import Renderer, split_completion
 from training.decoding.record import Question
 from training.decoding.sampling import Sampling
 from training.engine.files import append_rows, keep_rows, read_rows, write_json
+from training.engine.ranks import Ranks
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 from training.methods.base import Group, Prompt, Round, Skipped
@@ -28,6 +30,7 @@ from training.rewards.compose import Scored, combined, scored
 from training.rewards.sample import Sample
 
 Row = dict[str, Any]
+Reference = Callable[[Any], AbstractContextManager[Any]]  # policy → the frozen model, within
 
 
 @dataclass
@@ -41,7 +44,8 @@ class Rounds:
     text: Renderer
     questions: list[Question]
     ends: list[int]
-    reference: Any = None  # the frozen start, if the method compares with it
+    ranks: Ranks = field(default_factory=Ranks)
+    reference: Reference | None = None  # the frozen start, if the method compares with it
     skipped: Skipped = field(default_factory=Skipped)
     groups: list[Group] = field(default_factory=list)
 
@@ -103,15 +107,19 @@ class Rounds:
         prompts = self.chosen(number)
         rows = self._rows_of(number)
         size = max(1, self.config.rows_per_batch // self.config.group_size)
-        for chunk, start in enumerate(range(0, len(prompts), size)):
-            if chunk not in rows:
-                if stop.requested():
-                    raise Stopped(f"Stopped while drawing round {number}; run again to go on.")
-                rows[chunk] = self._draw(number, chunk, prompts[start : start + size], model)
-                append_rows(self.folder / "samples.jsonl", rows[chunk])
-            done = min(start + size, len(prompts))
-            progress = {"done": done, "total": len(prompts), "unit": "questions"}
-            write_json(self.folder / "round.json", {"round": number, **progress})
+        chunks = range(0, len(prompts), size)
+        missing = [chunk for chunk in range(len(chunks)) if chunk not in rows]
+        for first in range(0, len(missing), self.ranks.count):
+            if self.ranks.any(stop.requested()):
+                raise Stopped(f"Stopped while drawing round {number}; run again to go on.")
+            drawn = [
+                row
+                for chunk in self.ranks.share(missing[first : first + self.ranks.count])
+                for row in self._draw(number, chunk, prompts[chunks[chunk] :][:size], model)
+            ]
+            for row in self._kept(drawn):
+                rows.setdefault(row["chunk"], []).append(row)
+            self._tell(number, min(len(rows) * size, len(prompts)), len(prompts))
         drawn = [row for chunk in sorted(rows) for row in rows[chunk]]
         return [
             self._group(prompt, drawn[n * self.config.group_size :][: self.config.group_size])
@@ -123,6 +131,18 @@ class Rounds:
         rows, size = self._draw(0, 0, prompts, model), self.config.group_size
         return [self._group(one, rows[n * size :][:size]) for n, one in enumerate(prompts)]
 
+    def _kept(self, drawn: list[Row]) -> list[Row]:
+        """What all processes drew, after the first has stored it."""
+        rows = self.ranks.gathered(drawn)
+        if self.ranks.is_first:
+            append_rows(self.folder / "samples.jsonl", rows)
+        return rows
+
+    def _tell(self, number: int, done: int, total: int) -> None:
+        if self.ranks.is_first:
+            progress = {"done": done, "total": total, "unit": "questions"}
+            write_json(self.folder / "round.json", {"round": number, **progress})
+
     def _rows_of(self, number: int) -> dict[int, list[Row]]:
         """The chunks of a round that are on disk. The file is read once: later rounds are ours."""
         if self.on_disk is None:
@@ -132,8 +152,10 @@ class Rounds:
     def _whole_chunks(self, first: int) -> dict[int, dict[int, list[Row]]]:
         """By round, from round `first` on. What a crash left of a chunk is cut off the file."""
         path = self.folder / "samples.jsonl"
-        counts = Counter((row["round"], row["chunk"]) for row in read_rows(path))
-        keep_rows(path, lambda row: counts[row["round"], row["chunk"]] == row["of_chunk"])
+        if self.ranks.is_first:
+            counts = Counter((row["round"], row["chunk"]) for row in read_rows(path))
+            keep_rows(path, lambda row: counts[row["round"], row["chunk"]] == row["of_chunk"])
+        self.ranks.wait()
         found: dict[int, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
         for row in read_rows(path):
             if row["round"] >= first:
@@ -212,12 +234,21 @@ class Rounds:
         )
 
     def _compare_with_reference(self, groups: list[Group], model: Any) -> None:
-        """Give each group the log-probabilities of the frozen start, if there is one."""
-        if self.reference is None:
-            return
-        from training.engine.reference import add_reference_logprobs
+        """Give each group the log-probabilities of the model it is held to, if there is one."""
+        if getattr(self.config, "reference", "start") == "round":
+            for group in groups:  # what drew the round is what the round began as
+                group.ref_logprobs = group.old_logprobs
+        elif self.reference is not None:
+            from training.engine.reference import add_reference_logprobs
 
-        reference = self.reference.to(next(model.parameters()).device)
-        temperature = getattr(self.config, "temperature", 1.0)
-        read = groups + [group.aside for group in groups if group.aside]
-        add_reference_logprobs(reference, read, temperature, self.config.tokens_per_batch)
+            temperature = getattr(self.config, "temperature", 1.0)
+            read = groups + [group.aside for group in groups if group.aside]
+            mine = self.ranks.share(read)
+            with self.reference(model) as frozen:
+                add_reference_logprobs(frozen, mine, temperature, self.config.tokens_per_batch)
+            self._share_reference(read)
+
+    def _share_reference(self, groups: Sequence[Group]) -> None:
+        places = self.ranks.share(range(len(groups)))
+        for place, values in self.ranks.gathered([(n, groups[n].ref_logprobs) for n in places]):
+            groups[place].ref_logprobs = values

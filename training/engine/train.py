@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from training.decoding.prompts import Renderer
 from training.decoding.record import Question
-from training.engine.checkpoint import last_whole, newest
+from training.engine.adapters import start_of, with_adapters
+from training.engine.checkpoint import Checkpoint, last_whole, newest
 from training.engine.dataset import open_dataset
 from training.engine.files import read_rows, sha256
 from training.engine.job import BadJob, Job, checked
@@ -16,7 +18,8 @@ from training.engine.loop import Loop
 from training.engine.model import end_ids, load_model, vocabulary_of
 from training.engine.plan import Step, plan
 from training.engine.probe import Probe
-from training.engine.rounds import Rounds
+from training.engine.ranks import Ranks
+from training.engine.rounds import Reference, Rounds
 from training.engine.stop import Stop
 from training.engine.supervision import check_end, check_tokens
 from training.methods import method as find_method
@@ -31,21 +34,23 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     """Run or resume the job. Returns what `result.json` is to say; raises `BadJob`, `Stopped`."""
     assert isinstance(job.model, str)
     method, config = method_of(job)
-    questions = open_dataset(job, folder)
-    found = newest(folder / "checkpoints")
-    model, tokenizer = load_model(str(found.path) if found else job.model, folder, job.seed)
+    ranks = Ranks()
+    with ranks.first_alone():
+        questions = open_dataset(job, folder)
+        found = newest(folder / "checkpoints")
+        model, tokenizer = policy_of(job, config, folder, found)
     check_end(tokenizer)
     text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
-    rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends)
+    rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends, ranks)
     check_tokens(rounds, tokenizer, vocabulary_of(model))
     if getattr(config, "beta", 0.0):
-        rounds.reference = frozen(job, folder)  # held by the rounds alone, which let it go
+        rounds.reference = frozen(job, config, folder)  # held by the rounds alone
     steps = steps_of(rounds, config, job.seed)
     probed = probe_questions(questions, config.probe_questions)
     asking = text.for_task(getattr(method, "TASK", None))
     probe = Probe(folder, asking, probed, config.max_completion_tokens, ends)
     loop = Loop(
-        folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found
+        folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found, ranks
     )
     metrics = loop.run()
     return result(job, folder, config, rounds, len(steps), metrics)
@@ -95,10 +100,26 @@ def check_rewards(config: MethodConfig, draws: bool) -> None:
         raise BadJob("No reward is named, so all completions would tie; name one in `rewards`.")
 
 
-def frozen(job: Job, folder: Path) -> Any:
-    """The model the job began with, for KL terms; never trained, whatever the step."""
+def policy_of(
+    job: Job, config: MethodConfig, folder: Path, found: Checkpoint | None
+) -> tuple[Any, Any]:
+    """The model that is trained, as the last checkpoint left it, and its tokenizer."""
+    if not config.lora_rank:
+        return load_model(str(found.path) if found else str(job.model), folder, job.seed)
+    model, tokenizer = load_model(str(job.model), folder, job.seed)
+    return with_adapters(model, config, job.seed, found.path if found else None), tokenizer
+
+
+def frozen(job: Job, config: MethodConfig, folder: Path) -> Reference | None:
+    """The model the job began with, for KL terms; never trained, whatever the step. With adapters
+    it is the policy without them; none if the settings take the start of each round."""
+    if getattr(config, "reference", "start") == "round":
+        return None
+    if config.lora_rank:
+        return start_of
     model, _ = load_model(str(job.model), folder, job.seed)
-    return model.requires_grad_(False)
+    model.requires_grad_(False)
+    return lambda policy: nullcontext(model.to(next(policy.parameters()).device))
 
 
 def probe_questions(questions: list[Question], count: int) -> list[Question]:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from math import fsum, isfinite, nan
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.decoding.record import Completion, Question
 from training.decoding.sampling import grouped
@@ -265,6 +265,36 @@ class MethodConfig(BaseModel):
         description="bf16 computes in half the width over full-precision weights; for GPUs.",
         json_schema_extra=grouped("Hardware"),
     )
+    gradient_checkpointing: bool = Field(
+        False,
+        title="Gradient checkpointing",
+        description="Keep less for the backward pass and compute it again: a third more time, a "
+        "fraction of the memory.",
+        json_schema_extra=grouped("Hardware"),
+    )
+    shard_weights: bool = Field(
+        False,
+        title="Shard the weights",
+        description="Spread weights and optimizer over the processes of the run (FSDP); for models "
+        "that one device cannot hold.",
+        json_schema_extra=grouped("Hardware"),
+    )
+    lora_rank: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        title="LoRA rank",
+        description="Train small matrices of this rank beside every linear layer, and nothing "
+        "else; 0 trains all weights.",
+        json_schema_extra=grouped("LoRA"),
+    )
+    lora_alpha: int = Field(
+        32,
+        ge=1,
+        title="LoRA alpha",
+        description="The matrices' product is scaled by this over the rank; often twice the rank.",
+        json_schema_extra=grouped("LoRA"),
+    )
     checkpoint_every: int = Field(
         100,
         ge=1,
@@ -293,6 +323,12 @@ class MethodConfig(BaseModel):
         description="How many questions a probe answers.",
         json_schema_extra=grouped("Checkpoints and probes"),
     )
+
+    @model_validator(mode="after")
+    def _adapters_are_not_sharded(self) -> MethodConfig:
+        if self.lora_rank and self.shard_weights:
+            raise ValueError("shard_weights is for full fine-tuning; set lora_rank to 0")
+        return self
 
 
 class OnlineConfig(MethodConfig):
@@ -328,6 +364,13 @@ class OnlineConfig(MethodConfig):
         title="Temperature",
         description="Completions are drawn, and their log-probabilities trained, at this value.",
         json_schema_extra=grouped("Rounds"),
+    )
+    reference: Literal["start", "round"] = Field(
+        "start",
+        title="Held to",
+        description="What the KL term, if its weight is above 0, compares with: the model as the "
+        "run began, or as each round began.",
+        json_schema_extra=grouped("Method"),
     )
     rows_per_batch: int = Field(
         256,

@@ -1,0 +1,79 @@
+"""Two processes train what one would: the same draws, the same gradients, the same files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.jobs import DRAWN, STORED, distance, metrics, run, start, weights, write_job
+from training.engine.files import read_rows
+from training.engine.ranks import AT_ONCE, parts_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[str, Path]:
+    """Each method's run in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    return {
+        "sft": run(write_job(folder / "sft", "sft", STORED)),
+        "grpo": run(write_job(folder / "grpo", "grpo", DRAWN)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "config", "shard"), [("sft", STORED, False), ("grpo", DRAWN, True)]
+)
+def test_two_processes_train_what_one_does(tmp_path, alone, method, config, shard):
+    settings = {**config, "shard_weights": shard}
+    folder = run(write_job(tmp_path / "run", method, settings, processes=2))
+    assert distance(folder, alone[method]) <= 1e-4
+    ours, theirs = metrics(folder), metrics(alone[method])
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    for left, right in zip(ours, theirs, strict=True):
+        assert left["loss"] == pytest.approx(right["loss"], rel=1e-3, abs=1e-5)
+        assert left["grad_norm"] == pytest.approx(right["grad_norm"], rel=1e-3)
+    assert json.loads((folder / "result.json").read_text())["steps"] == len(ours)
+    assert first_round(folder) == first_round(alone[method])
+
+
+def first_round(folder: Path) -> dict[tuple[str, int], list[int]]:
+    """What was drawn before the weights moved; nothing where nothing is drawn."""
+    rows = read_rows(folder / "samples.jsonl")
+    return {(r["question"], r["index"]): r["token_ids"] for r in rows if r["round"] == 0}
+
+
+def test_stopped_processes_save_and_go_on(tmp_path):
+    config = {**STORED, "epochs": 12, "shard_weights": True, "checkpoint_every": 1000}
+    undisturbed = run(write_job(tmp_path / "undisturbed", "sft", config, processes=2))
+    job = write_job(tmp_path / "stopped", "sft", config, processes=2)
+    process = start(job)
+    while process.poll() is None and not (job.parent / "metrics.jsonl").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75, said
+    assert 0 < len(metrics(job.parent)) < 36
+    run(job)
+    assert [row["step"] for row in metrics(job.parent)] == list(range(1, 37))
+    ours, theirs = weights(job.parent), weights(undisturbed)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_fault_in_every_process_is_one_sentence(tmp_path):
+    job = write_job(tmp_path / "run", "sft", {"learning_rate": -1}, processes=2)
+    run(job, code=2)
+    assert "learning_rate" in json.loads((job.parent / "result.json").read_text())["error"]
+
+
+def test_gradients_travel_in_parts_of_one_type():
+    small = [torch.zeros(10) for _ in range(3)]
+    assert [len(part) for part in parts_of([*small, torch.zeros(2).half()])] == [3, 1]
+    large = torch.zeros(AT_ONCE)
+    assert [len(part) for part in parts_of([small[0], large, small[1]])] == [2, 1]

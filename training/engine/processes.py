@@ -1,0 +1,76 @@
+"""Several processes of one job on this machine, as `accelerate launch` would start them.
+
+It differs in one thing: the exit code is the job's own. A launcher that turns 75 (stopped after
+saving, run it again) into 1 would make a failure of every polite end.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.engine.stop import Stop
+
+RANK = "RANK"
+GRACE = 20.0  # seconds that the others have to end after one has failed
+
+
+def is_first() -> bool:
+    """Whether this process writes the job's files: the only one, or the first of several."""
+    return os.environ.get(RANK, "0") == "0"
+
+
+def is_one_of_several() -> bool:
+    """Whether a launcher has started this process."""
+    return RANK in os.environ
+
+
+def run_in_processes(count: int, path: Path, stop: Stop) -> int:
+    """Run `path` in so many processes and return the first one's exit code, or a failed one's."""
+    port = str(free_port())
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    if not Path("/dev/nvidiactl").exists():
+        shared["ACCELERATE_USE_CPU"] = "true"
+    command = [sys.executable, "-m", "training.engine", str(path)]
+    children = [
+        subprocess.Popen(
+            command, env={**os.environ, **shared, RANK: str(rank), "LOCAL_RANK": str(rank)}
+        )
+        for rank in range(count)
+    ]
+    try:
+        return wait_for(children, stop)
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+
+
+def free_port() -> int:
+    """A port that nobody listens on at present."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_for(children: Sequence[subprocess.Popen[bytes]], stop: Stop) -> int:
+    """Until all have ended, or one has failed and the others had time to. A request to stop is
+    handed on once."""
+    told, deadline = False, float("inf")
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        if stop.requested() and not told:
+            told = True
+            for child in children:
+                child.terminate()
+        failed = any(child.poll() not in (None, 0) for child in children)
+        if failed and deadline == float("inf"):
+            deadline = time.monotonic() + GRACE
+        time.sleep(0.1)
+    codes = [child.poll() for child in children]
+    wrong = [code for code in codes if code not in (None, 0)]
+    return codes[0] or (wrong[0] if wrong else 0) or 0
