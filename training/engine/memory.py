@@ -15,7 +15,8 @@ not (GPT-2's tanh keeps as many). `keys`: each completion attends to its prompt 
 prompt's keys and values are repeated for it, so it is the sum over completions of prompt and own
 length; c is h where several heads share a key (it is written out for each), else k. Attention
 scores are never kept. One layer more stands for the gradients of the layer that the backward pass
-is in. e is 4, or 2 in bf16, which also keeps a copy of the weights, 2 P.
+is in. With gradient checkpointing every layer keeps its input alone, tokens * h, and two layers are
+whole at a time. e is 4, or 2 in bf16, which also keeps a copy of the weights, 2 P.
 
 The way of counting is that of Korthikanti et al., arXiv 2205.05198 (s b h (34 + 5 a s / h) bytes a
 layer for a 16-bit GPT with dropout), applied to what transformers' layers keep here. Not in it:
@@ -70,16 +71,23 @@ def shape_of(model: Any) -> Shape:
 
 
 def estimated(
-    shape: Shape, batch: Sequence[Group], bf16: bool = False, reference: bool = False
+    shape: Shape,
+    batch: Sequence[Group],
+    bf16: bool = False,
+    reference: bool = False,
+    recompute: bool = False,
 ) -> dict[str, int]:
     """Bytes by part, and their `total`, for a step whose largest forward is `batch`."""
-    bytes_each = 2 if bf16 else 4
+    layer = numbers_per_layer(shape, batch)
+    kept = (shape.layers + 1) * layer
+    if recompute:
+        kept = shape.layers * read(batch) * shape.width + 2 * layer
     parts = {
         "weights": 4 * shape.parameters + (2 * shape.parameters if bf16 else 0),
         "gradients": 4 * shape.trained,
         "optimizer": 8 * shape.trained,
         "reference": 4 * shape.parameters if reference else 0,
-        "activations": bytes_each * (shape.layers + 1) * numbers_per_layer(shape, batch),
+        "activations": (2 if bf16 else 4) * kept,
         "logits": 16 * min(scored(batch) * shape.vocabulary, LOGITS_AT_ONCE),
     }
     return {**parts, "total": sum(parts.values())}
@@ -87,13 +95,16 @@ def estimated(
 
 def numbers_per_layer(shape: Shape, batch: Sequence[Group]) -> int:
     """How many numbers one layer keeps of a forward of these groups."""
-    prompts = len(batch) * max(len(group.prompt) for group in batch)
     rows = [(len(group.prompt), len(ids)) for group in batch for ids in group.completions]
-    tokens = prompts + sum(own for _, own in rows)
     keys = sum(before + own for before, own in rows)
     written_out = shape.width if shape.key_width < shape.width else shape.key_width
     per_token = 9 * shape.width + 2 * shape.key_width + (4 if shape.gated else 5) * shape.feed
-    return tokens * per_token + keys * 2 * written_out
+    return read(batch) * per_token + keys * 2 * written_out
+
+
+def read(batch: Sequence[Group]) -> int:
+    """Tokens of a forward: the prompts as one padded block, and the completions."""
+    return len(batch) * max(len(group.prompt) for group in batch) + scored(batch)
 
 
 def scored(batch: Sequence[Group]) -> int:

@@ -25,22 +25,23 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from training.decoding.prompts import Renderer
+from training.engine.adapters import with_adapters
 from training.engine.dataset import read_questions
 from training.engine.files import fetch
-from training.engine.group import collate, group_logprobs
 from training.engine.job import BadJob, Job
 from training.engine.memory import Peak, Shape, estimated, numbers_per_layer, shape_of
-from training.engine.model import end_ids, first_line, load_model, load_tokenizer, locate
+from training.engine.model import end_ids, first_line, load_tokenizer, locate
 from training.engine.plan import Step, micro_batches
+from training.engine.ranks import Ranks
 from training.engine.reference import add_reference_logprobs
 from training.engine.rounds import Rounds
 from training.engine.supervision import check_end, check_tokens
 from training.engine.token_weights import token_weights
-from training.engine.train import learned, method_of, steps_of
+from training.engine.train import learned, method_of, policy_of, steps_of
+from training.engine.update import Update
 from training.methods.base import Group, MethodConfig, Window, window_of
 
 Facts = dict[str, Any]
@@ -69,9 +70,14 @@ class Cast:
         return any(kind.source == "policy" for kind in self.rounds.kinds)
 
     @property
-    def compares(self) -> bool:
-        """Whether the run keeps the frozen start beside the policy."""
+    def held(self) -> bool:
+        """Whether a KL term, or a ratio to the start, is part of the loss."""
         return bool(getattr(self.config, "beta", 0.0))
+
+    @property
+    def compares(self) -> bool:
+        """Whether a forward under the model as it began is made of every round."""
+        return self.held and getattr(self.config, "reference", "start") == "start"
 
     def live(self, groups: Sequence[Group]) -> list[Group]:
         """Those of the groups that teach."""
@@ -105,7 +111,7 @@ def rehearse(job: Job, folder: Path, measure: bool = True, rows: int = ROWS) -> 
     tokenizer = load_tokenizer(url, folder)
     check_end(tokenizer)
     questions = learned(read_questions(fetch(job.dataset, folder)), config)
-    model = load_model(url, folder, job.seed)[0] if measure else outline(url, folder)
+    model = policy_of(job, config, folder, None)[0] if measure else outline(job, config, folder)
     peak = Peak()
     text, shape = Renderer(tokenizer), shape_of(model)
     ends = end_ids(model, tokenizer)
@@ -129,14 +135,15 @@ def rehearse(job: Job, folder: Path, measure: bool = True, rows: int = ROWS) -> 
     return facts
 
 
-def outline(url: str, folder: Path) -> Any:
+def outline(job: Job, config: MethodConfig, folder: Path) -> Any:
     """The model without its weights: enough to count them. Raises `BadJob`."""
     try:
-        config = AutoConfig.from_pretrained(locate(url, folder))
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config)
+        settings = AutoConfig.from_pretrained(locate(str(job.model), folder))
     except (OSError, ValueError, KeyError) as error:
-        raise BadJob(f"The model {url} cannot be read: {first_line(error)}") from error
+        raise BadJob(f"The model {job.model} cannot be read: {first_line(error)}") from error
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(settings)
+        return with_adapters(model, config, job.seed, None) if config.lora_rank else model
 
 
 # --- What there is --------------------------------------------------------------------------------
@@ -219,7 +226,8 @@ def memory(cast: Cast, shape: Shape) -> Facts:
         for step in once
         for batch in micro_batches([groups[n] for n in step.places], cast.config.tokens_per_batch)
     ]
-    return {**heaviest(cast, shape, forwards, cast.compares), "rehearsal": None}
+    copied = cast.compares and not cast.config.lora_rank  # adapters come off instead
+    return {**heaviest(cast, shape, forwards, copied), "rehearsal": None}
 
 
 def heaviest(
@@ -227,7 +235,8 @@ def heaviest(
 ) -> dict[str, int]:
     """The estimate for the largest of these forwards."""
     worst = max(forwards, key=lambda batch: numbers_per_layer(shape, batch))
-    return estimated(shape, worst, cast.config.precision == "bf16", reference)
+    bf16, recompute = cast.config.precision == "bf16", cast.config.gradient_checkpointing
+    return estimated(shape, worst, bf16, reference, recompute)
 
 
 # --- What is learned from -------------------------------------------------------------------------
@@ -344,55 +353,31 @@ def tokens_of_steps(cast: Cast, length: int) -> Iterator[int]:
 def timed(cast: Cast, groups: Sequence[Group]) -> tuple[float, int, float]:
     """Seconds and tokens of some forwards with their backwards, and seconds of an optimizer step
     that moves nothing."""
-    trial = Trial(cast, window_of(groups))
-    if cast.compares:
-        tokens, temperature = cast.config.tokens_per_batch, trial.temperature
-        add_reference_logprobs(cast.model, groups, temperature, tokens)
+    update = Update(cast.model, cast.method, cast.config, Ranks())
+    if cast.held:  # before the first step the model is its own reference
+        read = [*groups, *(group.aside for group in groups if group.aside)]
+        temperature = getattr(cast.config, "temperature", 1.0)
+        add_reference_logprobs(cast.model, read, temperature, cast.config.tokens_per_batch)
     parts = tried_forwards(cast, groups)
-    trial.learn(parts[0])  # warms up
-    trial.move()
-    began = trial.clock()
+    window = update.window(groups)
+    update.forward_and_backward(parts[0], window)  # warms up
+    update.move(0.0)
+    began = clock(update.ranks.device)
     for part in parts:
-        trial.learn(part)
-    passed = trial.clock()
-    trial.move()
-    read = sum(group.tokens for part in parts for group in part)
-    return passed - began, read, trial.clock() - passed
+        update.forward_and_backward(part, window)
+    passed = clock(update.ranks.device)
+    update.move(0.0)
+    tokens = sum(group.tokens for part in parts for group in part)
+    return passed - began, tokens, clock(update.ranks.device) - passed
+
+
+def clock(device: torch.device) -> float:
+    """Seconds, when everything that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return monotonic()
 
 
 def tried_forwards(cast: Cast, groups: Sequence[Group]) -> list[list[Group]]:
     """The forwards that are timed: a few of the first step's."""
     return list(micro_batches(groups, cast.config.tokens_per_batch))[-TIMED:]
-
-
-class Trial:
-    """The training loop's arithmetic without its rounds and files, at a learning rate of 0."""
-
-    def __init__(self, cast: Cast, window: Window) -> None:
-        self.cast, self.window = cast, window
-        self.temperature = getattr(cast.config, "temperature", 1.0)
-        bf16 = cast.config.precision == "bf16"
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no")
-        cast.model.to(self.accelerator.device)
-        self.weights = [weight for weight in cast.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=0.0)
-
-    def learn(self, groups: Sequence[Group]) -> None:
-        """One forward and backward."""
-        batch = collate(groups, self.window).to(self.accelerator.device)
-        with self.accelerator.autocast():
-            logprobs = group_logprobs(self.cast.model, batch, self.temperature)
-        loss, _ = self.cast.method.objective(logprobs, batch, self.cast.config)
-        self.accelerator.backward(loss)
-
-    def move(self) -> None:
-        """Clip and step; no weight changes."""
-        torch.nn.utils.clip_grad_norm_(self.weights, self.cast.config.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-
-    def clock(self) -> float:
-        """Seconds, when everything that was asked of the device is done."""
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.synchronize(self.accelerator.device)
-        return monotonic()
