@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.engine.shapes import make_model
+from tests.engine.test_group import make_groups
 from training.engine import checkpoint
 from training.engine.files import (
     MANIFEST,
@@ -18,6 +19,10 @@ from training.engine.files import (
     seal,
     write_json,
 )
+from training.engine.ranks import Ranks
+from training.engine.sharding import restore_optimizer
+from training.engine.update import Update, whole_state
+from training.methods import sft
 
 
 def test_a_number_that_json_has_no_word_for_becomes_null(tmp_path):
@@ -69,19 +74,19 @@ class Tokenizer:
 
 
 @pytest.fixture
-def trained():
+def trained() -> Update:
     """A model and an optimizer that has made a step."""
-    model = make_model("llama")
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    model(torch.tensor([[1, 5, 9]]), labels=torch.tensor([[1, 5, 9]])).loss.backward()
-    optimizer.step()
-    return model, optimizer
+    update = Update(make_model("llama"), sft, sft.Config(), Ranks())
+    update.step(make_groups(), 1e-2)
+    return update
 
 
 def test_a_checkpoint_brings_back_weights_and_optimizer(tmp_path, trained):
     from transformers import AutoModelForCausalLM
 
-    model, optimizer = trained
+    weights, optimizer = whole_state(trained)
+    assert weights is None  # the model holds them
+    model = trained.policy.model
     saved = checkpoint.save(tmp_path, 7, model, Tokenizer(), optimizer)
     assert sorted(path.suffix for path in saved.path.iterdir()) == sorted(
         [".json", ".json", ".json", ".json", ".safetensors", ".safetensors"]
@@ -89,17 +94,19 @@ def test_a_checkpoint_brings_back_weights_and_optimizer(tmp_path, trained):
     again = AutoModelForCausalLM.from_pretrained(saved.path)
     for one, other in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
-    fresh = torch.optim.AdamW(again.parameters(), lr=1e-2)
-    checkpoint.restore_optimizer(fresh, saved.path)
-    assert checkpoint.flattened(fresh).keys() == checkpoint.flattened(optimizer).keys()
-    for name, tensor in checkpoint.flattened(optimizer).items():
-        assert torch.equal(checkpoint.flattened(fresh)[name], tensor)
+    fresh = Update(again, sft, sft.Config(), Ranks())
+    restore_optimizer(fresh.policy, fresh.optimizer, checkpoint.optimizer_state(saved.path))
+    _, restored = whole_state(fresh)
+    ours, theirs = checkpoint.flattened(restored), checkpoint.flattened(optimizer)
+    assert len(theirs) == 3 * len(list(model.parameters()))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_the_newest_whole_checkpoint_counts_and_old_ones_go(tmp_path, trained):
-    model, optimizer = trained
+    _, optimizer = whole_state(trained)
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, step, model, Tokenizer(), optimizer)
+        checkpoint.save(tmp_path, step, trained.policy.model, Tokenizer(), optimizer)
     (tmp_path / "step-000003" / "model.safetensors").write_bytes(b"cut off")
     (tmp_path / ".step-000004.tmp").mkdir()
     found = checkpoint.last_whole(tmp_path)

@@ -36,16 +36,16 @@ def version(project, owner, settings, tmp_path):
 
 
 BAD = [
-    ("train", "sft", {"max_grad_norm": "inf"}, "too large"),
-    ("train", "sft", {"max_grad_norm": "1e400"}, "too large"),
+    ("train", "sft", {"max_grad_norm": "inf"}, "finite number"),
+    ("train", "sft", {"max_grad_norm": "1e400"}, "finite number"),
     ("train", "sft", {"max_steps": "9" * 25}, "too large"),
-    ("train", "grpo", {"rewards": {"answer_correct": "inf"}}, "too large"),
+    ("train", "grpo", {"rewards": {"answer_correct": "inf"}}, "finite number"),
     ("train", "grpo", {"rewards": {"beauty": "1"}}, "There is no reward 'beauty'"),
     ("train", "cotd_po", {"rewards": {"": 1}}, "There is no reward ''"),
-    ("generate", "", {"temperatures": ["nan"]}, "than or equal to"),
+    ("generate", "", {"temperatures": ["nan"]}, "finite number"),
     ("generate", "", {"temperatures": ["-1"]}, "greater than or equal to 0"),
     ("generate", "", {"temperatures": [9]}, "less than or equal to 5"),
-    ("generate", "", {"timeout_seconds": "inf"}, "too large"),
+    ("generate", "", {"timeout_seconds": "inf"}, "finite number"),
     ("evaluate", "", {"limit": "9" * 25}, "too large"),
 ]
 
@@ -76,7 +76,7 @@ def test_the_form_shows_such_a_fault_at_its_field(client, project, version, stud
     answer = client.post(reverse("run-new", args=[project.slug]), {**sent, "seed": "0"} | {
         "max_grad_norm": "inf"
     })  # fmt: skip
-    assert "too large" in answer.context["form"].errors["max_grad_norm"][0]
+    assert "finite number" in answer.context["form"].errors["max_grad_norm"][0]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ Source: Hu et al., LoRA, arXiv 2106.09685.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
+from training.engine.files import write_json
 from training.engine.seeds import seed_for
 from training.methods.base import MethodConfig
 
@@ -68,7 +70,8 @@ def merged_weights(model: Any) -> dict[str, Tensor]:
 
 
 def save_adapters(model: Any, folder: Path) -> None:
-    """The adapters alone, below a checkpoint's folder, without the path of the model."""
-    for settings in model.peft_config.values():
-        settings.base_model_name_or_path = None
+    """The adapters alone, below a checkpoint's folder. Where the model lay on this machine is of no
+    use to others, so its path leaves the settings."""
     model.save_pretrained(folder / FOLDER)
+    path = folder / FOLDER / "adapter_config.json"
+    write_json(path, {**json.loads(path.read_text()), "base_model_name_or_path": None})

@@ -23,7 +23,6 @@ from training.engine.plan import micro_batches, padded_tokens
 from training.engine.ranks import Ranks
 from training.methods.base import Group, MethodConfig, Window, group_facts, window_of
 
-
 ANY = Group("", prompt=[0], completions=[[0, 0]], present=[True])
 
 
