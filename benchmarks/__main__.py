@@ -1,8 +1,9 @@
-"""`make bench` runs every benchmark but the claims, which take an hour; `make bench ARGS="pages"`
-or `ARGS="claims.cotd_po_modes"` runs one of them.
+"""`make bench` runs every benchmark but the claims, which take an hour, and those for a GPU;
+`make bench ARGS="pages"` or `ARGS="claims.cotd_po_modes"` runs one of them.
 
 Each is a module with `run(arguments) -> dict` that prints a table; the dict goes to
-`benchmarks/results/NAME.json` with the load average and the versions beside it.
+`benchmarks/results/NAME.json` (or the name that the module gives as `RESULT`) with the machine, the
+load average and the versions beside it.
 """
 
 from __future__ import annotations
@@ -18,16 +19,28 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+VERSIONS = ("django", "psycopg", "torch", "transformers", "trl")
 RESULTS = Path(__file__).parent / "results"
 NAMES = sorted(
     file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")
 )
+GPU = [name for name in NAMES if name.startswith("gpu_")]  # run only where they are named
 CLAIMS = sorted(
     f"claims.{file.stem}"
     for file in (Path(__file__).parent / "claims").glob("*.py")
     if not file.stem.startswith("_")
 )
 EVERY = NAMES + CLAIMS
+
+
+def machine() -> str:
+    """The processor and how many of its cores there are."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{named[0] if named else platform.machine()}, {os.cpu_count()} cores"
 
 
 def circumstances() -> dict[str, object]:
@@ -38,7 +51,7 @@ def circumstances() -> dict[str, object]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
-        "versions": {name: version(name) for name in ("django", "psycopg", "torch")},
+        "versions": {name: version(name) for name in VERSIONS},
     }
 
 
@@ -53,16 +66,25 @@ def main() -> None:
     unknown = set(arguments.names) - set(EVERY)
     if unknown:
         parser.error(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(EVERY)}.")
-    names = arguments.names or NAMES
+    names = arguments.names or [name for name in NAMES if name not in GPU]
     if len(names) > 1:  # each in a process of its own, so that none warms up another
         for name in names:
-            command = [sys.executable, "-m", "benchmarks", name, "--data", str(arguments.data)]
-            subprocess.run(command, check=True)
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks", name, *options(arguments)], check=True
+            )
         return
-    before = circumstances()
-    result = importlib.import_module(f"benchmarks.{names[0]}").run(arguments)
-    text = json.dumps({"circumstances": before, **result}, indent=1)
-    (RESULTS / f"{names[0].replace('claims.', 'claim_')}.json").write_text(text + "\n")
+    module, before = importlib.import_module(f"benchmarks.{names[0]}"), circumstances()
+    result = module.run(arguments)
+    text = json.dumps({"machine": machine(), "circumstances": before, **result}, indent=1)
+    file = getattr(module, "RESULT", names[0].replace("claims.", "claim_"))
+    (RESULTS / f"{file}.json").write_text(text + "\n")
+
+
+def options(arguments: argparse.Namespace) -> list[str]:
+    """The same options for a process of its own."""
+    given = {name: value for name, value in vars(arguments).items() if name != "names"}
+    listed = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    return [word for name, values in listed.items() for word in (f"--{name}", *map(str, values))]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import torch
 
 from benchmarks._training.batches import Tier, counts, fresh, make_groups, record
 from benchmarks._training.gate import Gate, compare, gradient
+from benchmarks._training.memory import measured
 from benchmarks._training.model import copy_of, make_model, make_tokenizer
-from benchmarks._training.ours import Ours
+from benchmarks._training.ours import TOKENS_AT_ONCE, Ours
 from benchmarks._training.table import show
 from benchmarks._training.trl_grpo import frozen_batch, logprobs_on, loss_on, make_trainer
 from benchmarks._training.turns import quickest, summary, take_turns
@@ -49,23 +51,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def timed(tier: Tier, threads: int, rounds: int) -> dict[str, Any]:
-    """One tier: the gate, the rival's best setting, the turns."""
-    model, tokenizer, groups = make_model(), make_tokenizer(), make_groups(tier)
-    record(model, groups)
-    config = grpo.Config(**CONFIG, max_completion_tokens=2 * tier.completion_tokens)
+    """One tier: the gate, the rival's best setting, the turns, the memory."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-
-        def rival(rows_at_once: int, steps: int) -> Any:
-            twin = copy_of(model)
-            return make_trainer(folder / "trl", twin, tokenizer, groups, steps, rows_at_once)
-
-        seen = gate(model, groups, rival(64, 1), config)
+        arms = Arms(tier, Path(name))
+        seen = gate(arms.model, arms.groups, arms.rival(64, 1), arms.config)
         seen.check(tier.name)
-        tried = {str(size): lambda size=size: rival(size, 3) for size in ROWS_AT_ONCE}
+        tried = {str(size): lambda size=size: arms.rival(size, 3) for size in ROWS_AT_ONCE}
         best = int(quickest(tried))
-        ours = Ours(folder / "ours", copy_of(model), tokenizer, groups, grpo, config)
-        turns = take_turns(rival(best, rounds), ours)
+        turns = take_turns(arms.rival(best, rounds), arms.ours())
     return {
         "method": "grpo",
         "prompt_tokens": tier.prompt_tokens,
@@ -74,9 +67,40 @@ def timed(tier: Tier, threads: int, rounds: int) -> dict[str, Any]:
         **summary(turns.our_clock, turns.rival_clock),
         "rival": f"TRL GRPOTrainer, no gradient checkpointing, {best} rows a forward",
         "threads": threads,
-        **counts(groups, tier.group),
+        **counts(arms.groups, tier.group),
+        **measured("training_update", TIERS.index(tier), best),
         "gate": seen.row(),
     }
+
+
+class Arms:
+    """One tier's model and batch, for either arm."""
+
+    def __init__(self, tier: Tier, folder: Path) -> None:
+        self.folder, self.tokenizer = folder, make_tokenizer()
+        self.model, self.groups = make_model(), make_groups(tier)
+        record(self.model, self.groups)
+        self.config = grpo.Config(
+            **CONFIG,
+            tokens_per_batch=TOKENS_AT_ONCE,
+            max_completion_tokens=2 * tier.completion_tokens,
+        )
+
+    def ours(self) -> Ours:
+        twin = copy_of(self.model)
+        return Ours(self.folder / "ours", twin, self.tokenizer, self.groups, grpo, self.config)
+
+    def rival(self, rows_at_once: int, steps: int) -> Any:
+        twin = copy_of(self.model)
+        return make_trainer(
+            self.folder / "trl", twin, self.tokenizer, self.groups, steps, rows_at_once
+        )
+
+
+def arm(name: str, tier: Tier, folder: Path, at_once: int) -> Callable[[], Any]:
+    """Two steps of one arm, for the memory they take."""
+    arms = Arms(tier, folder)
+    return arms.ours().twice if name == "ours" else arms.rival(at_once, 2).train
 
 
 def gate(model: Any, groups: list[Group], trainer: Any, config: Any) -> Gate:

@@ -61,6 +61,17 @@ def take_turns(trainer: Any, ours: Callable[[], Any]) -> Turns:
     return turns
 
 
+def alternate(rival: Callable[[], Any], ours: Callable[[], Any], rounds: int) -> Turns:
+    """The same for two plain functions."""
+    turns = Turns()
+    for _ in range(rounds):
+        for clock, arm in ((turns.rival_clock, rival), (turns.our_clock, ours)):
+            clock.start()
+            arm()
+            clock.stop()
+    return turns
+
+
 def seconds_alone(trainer: Any) -> float:
     """The median time of the trainer's steps after the first."""
     turns = Turns()
@@ -77,21 +88,40 @@ def quickest(trainers: Mapping[str, Callable[[], Any]]) -> str:
     return min(seconds, key=seconds.__getitem__)
 
 
-def summary(ours: Clock, rival: Clock) -> dict[str, Any]:
-    """Median and quartiles of the rival's time over ours, round by round, the first left out."""
-    pairs = zip(rival.wall[1:], ours.wall[1:], strict=True)
-    ratios = [theirs / mine for theirs, mine in pairs]
+def summary(
+    ours: Clock,
+    rival: Clock,
+    our_work: Sequence[float] | None = None,
+    rival_work: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """Median and quartiles of the rival's time over ours, round by round, the first left out.
+
+    With work given (tokens, where the arms draw their own), times are per unit of it.
+    """
+    mine = per_unit(ours.wall, our_work)
+    theirs = per_unit(rival.wall, rival_work)
+    ratios = [one / other for one, other in zip(theirs, mine, strict=True)]
+    processor = median(per_unit(rival.processor, rival_work)) / median(
+        per_unit(ours.processor, our_work)
+    )
     low, _, high = spread(ratios)
     return {
         "ratio_median": round(median(ratios), 3),
         "ratio_low": round(low, 3),
         "ratio_high": round(high, 3),
-        "ratio_processor": round(median(rival.processor[1:]) / median(ours.processor[1:]), 3),
+        "ratio_processor": round(processor, 3),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "seconds": round(median(ours.wall[1:]), 4),
         "rival_seconds": round(median(rival.wall[1:]), 4),
         "load_average": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def per_unit(seconds: Sequence[float], work: Sequence[float] | None) -> list[float]:
+    """Seconds a unit of work, without the first round."""
+    if work is None:
+        return list(seconds[1:])
+    return [time / units for time, units in zip(seconds[1:], work[1:], strict=True)]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
