@@ -27,6 +27,7 @@ class Filter:
 
     `min`: a question needs so many rationales; `max`: at most so many are shown, the oldest first.
     `limit`: so many questions at most. `hints`: show the reference answer and who meets it.
+    `step_hints`: show beside each step whether its arithmetic holds and its numbers have a source.
     """
 
     split: str = ""
@@ -37,6 +38,7 @@ class Filter:
     max: int = MOST
     limit: int | None = None
     hints: bool = True
+    step_hints: bool = True
 
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Filter:

@@ -18,6 +18,7 @@ class Ordering(models.TextChoices):
 class Asked(models.TextChoices):
     RANK = "rank", "Rank the rationales"
     ACCEPT = "accept", "Accept or reject each"
+    STEPS = "steps", "Label the steps of each"
 
 
 def default_asked() -> list[str]:
