@@ -1,5 +1,13 @@
 from curation.models.job import Job, JobKind, JobStatus
-from curation.models.judgement import Decision, Place, Ranking, Review
+from curation.models.judgement import (
+    Comment,
+    Decision,
+    Place,
+    Ranking,
+    Review,
+    StepLabel,
+    StepQuality,
+)
 from curation.models.language_model import LanguageModel, Provider
 from curation.models.people import Membership, Project, Role, User
 from curation.models.question import AnswerKind, Question, Split, text_hash
@@ -12,6 +20,7 @@ __all__ = [
     "Asked",
     "Assignment",
     "AssignmentStatus",
+    "Comment",
     "DatasetItem",
     "DatasetVersion",
     "Decision",
@@ -34,6 +43,8 @@ __all__ = [
     "Role",
     "Score",
     "Split",
+    "StepLabel",
+    "StepQuality",
     "User",
     "content_hash",
     "draw_key",

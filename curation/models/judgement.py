@@ -151,3 +151,84 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reviewer_id}: {self.decision} {self.rationale_id}"
+
+
+class StepQuality(models.TextChoices):
+    GOOD = "good", "Good"
+    NEUTRAL = "neutral", "Neutral"
+    BAD = "bad", "Bad"
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+class StepLabel(models.Model):
+    """What a person holds of one step of a rationale.
+
+    `step` counts from 1 as `curation.stepping.steps` cuts the thought; `start` and `end` say which
+    characters of the thought were meant, whatever becomes of the cutting.
+    """
+
+    rationale = models.ForeignKey(
+        "curation.Rationale", on_delete=models.CASCADE, related_name="step_labels"
+    )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="step_labels"
+    )
+    assignment = models.ForeignKey(
+        "curation.Assignment",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="step_labels",
+    )
+    step = models.PositiveIntegerField()
+    start = models.PositiveIntegerField()
+    end = models.PositiveIntegerField()
+    label = models.CharField(max_length=7, choices=StepQuality.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+    superseded_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LiveQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["rationale", "step", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rationale", "by", "step"],
+                condition=Q(superseded_at=None),
+                name="a_person_has_one_live_label_of_a_step",
+            ),
+            models.CheckConstraint(
+                condition=Q(label__in=StepQuality.values), name="a_step_is_good_neutral_or_bad"
+            ),
+            models.CheckConstraint(
+                condition=Q(step__gte=1) & Q(end__gt=models.F("start")),
+                name="a_step_label_names_its_step",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by_id}: step {self.step} of {self.rationale_id} is {self.label}"
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+class Comment(models.Model):
+    """A remark on a rationale. Its writer may withdraw it; nobody edits it."""
+
+    rationale = models.ForeignKey(
+        "curation.Rationale", on_delete=models.CASCADE, related_name="comments"
+    )
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comments"
+    )
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(text=""), name="a_comment_says_something"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by_id} on {self.rationale_id}: {self.text[:40]}"
