@@ -1,3 +1,5 @@
+from curation.models.adjudication import Adjudication
+from curation.models.agreement import Figure, Measure, Window
 from curation.models.job import Job, JobKind, JobStatus
 from curation.models.judgement import (
     Comment,
@@ -11,11 +13,24 @@ from curation.models.judgement import (
 from curation.models.language_model import LanguageModel, Provider
 from curation.models.people import Membership, Project, Role, User
 from curation.models.question import AnswerKind, Question, Split, text_hash
-from curation.models.queue import Asked, Assignment, AssignmentStatus, Ordering, Queue, QueueItem
+from curation.models.queue import (
+    Asked,
+    Assignment,
+    AssignmentStatus,
+    Gold,
+    Ordering,
+    Queue,
+    QueueItem,
+    QueuePerson,
+    Tally,
+)
 from curation.models.rationale import Rationale, RationaleRole, Score, content_hash, draw_key
+from curation.models.tag import QuestionTag, RationaleTag, Tag
 from curation.models.version import DatasetItem, DatasetVersion
+from curation.models.words import Words
 
 __all__ = [
+    "Adjudication",
     "AnswerKind",
     "Asked",
     "Assignment",
@@ -24,20 +39,26 @@ __all__ = [
     "DatasetItem",
     "DatasetVersion",
     "Decision",
+    "Figure",
+    "Gold",
     "Job",
     "JobKind",
     "JobStatus",
     "LanguageModel",
+    "Measure",
     "Membership",
     "Ordering",
     "Place",
     "Project",
     "Provider",
     "Question",
+    "QuestionTag",
     "Queue",
     "QueueItem",
+    "QueuePerson",
     "Ranking",
     "Rationale",
+    "RationaleTag",
     "RationaleRole",
     "Review",
     "Role",
@@ -45,7 +66,11 @@ __all__ = [
     "Split",
     "StepLabel",
     "StepQuality",
+    "Tag",
+    "Tally",
     "User",
+    "Words",
+    "Window",
     "content_hash",
     "draw_key",
     "text_hash",
