@@ -1,9 +1,10 @@
-"""An import or an export: in the background, with progress, and a report of every row left out."""
+"""Imports, exports and deeds on many rows: in the background, with progress and a report."""
 
 from __future__ import annotations
 
 import uuid
 
+import pghistory
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
@@ -13,6 +14,7 @@ from django.utils import timezone
 class JobKind(models.TextChoices):
     IMPORT = "import", "Import"
     EXPORT = "export", "Export"
+    BULK = "bulk", "Bulk deed"
 
 
 class JobStatus(models.TextChoices):
@@ -23,6 +25,12 @@ class JobStatus(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+@pghistory.track(
+    pghistory.InsertEvent(),
+    pghistory.UpdateEvent(condition=pghistory.AnyChange("status")),
+    pghistory.DeleteEvent(),
+    exclude=["report", "done", "total", "heartbeat_at"],
+)
 class Job(models.Model):
     """`params` is what was asked; `report` what came of it: counts, and left_out rows with reasons.
 
@@ -67,6 +75,8 @@ class Job(models.Model):
         """What it does, in a line."""
         if self.kind == JobKind.IMPORT:
             return f"Import of {self.params.get('name', 'a file')}"
+        if self.kind == JobKind.BULK:
+            return str(self.params.get("title", "Bulk deed"))
         return f"Export of version {self.params.get('version')} as {self.params.get('format')}"
 
     @property

@@ -31,7 +31,13 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(folded.encode()).hexdigest()
 
 
-@pghistory.track(pghistory.UpdateEvent(), pghistory.DeleteEvent(), exclude=["search"])
+@pghistory.track(
+    # A question's first row is not in the history (imports bring too many), so a change keeps both.
+    pghistory.UpdateEvent("before", row=pghistory.Old),
+    pghistory.UpdateEvent(),
+    pghistory.DeleteEvent(),
+    exclude=["search"],
+)
 class Question(models.Model):
     """A question with, where it has one, its reference answer.
 

@@ -174,7 +174,7 @@ class Score(models.Model):
                 nulls_distinct=False,
             ),
         ]
-        indexes = [models.Index(fields=["scorer", "value"])]
+        indexes = [models.Index(fields=["scorer", "value", "rationale"])]
         triggers = [pgtrigger.Protect(name="a_score_is_never_edited", operation=pgtrigger.Update)]
 
     def __str__(self) -> str:
