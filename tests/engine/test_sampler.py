@@ -10,7 +10,7 @@ import torch
 from tests.engine.shapes import END, FAMILIES, VOCABULARY, make_model
 from training.decoding.sampling import Sampling
 from training.engine.group import collate, group_logprobs
-from training.engine.sampler import chosen, draw, nucleus
+from training.engine.sampler import Drawn, chosen, draw, nucleus
 from training.methods.base import Group, window_of
 
 PROMPTS = [[1, 5, 9, 12], [1, 7], [1, 30, 4, 8, 15, 22, 3]]
@@ -57,6 +57,35 @@ def test_a_seed_draws_the_same_alone_and_among_others():
             ((alone,),) = draw(model, [prompt], [[seed]], WARM, [END])
             assert alone.token_ids == sample.token_ids
     assert together[0][0].token_ids != together[0][1].token_ids
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("static", [False, True])
+@pytest.mark.parametrize("slots", [1, 4, 5, 100])
+def test_freed_slots_are_filled_and_change_nothing(family, static, slots):
+    model = make_model(family)
+    prompts = [prompt[:length] for prompt in PROMPTS for length in (2, 3, 4)]
+    seeds = [[10 * n + k for k in range(1 + n % 3)] for n in range(len(prompts))]
+    together = draw(model, prompts, seeds, WARM, [END, 3])
+    filled = draw(model, prompts, seeds, WARM, [END, 3], slots, static)
+    assert told(filled) == told(together)
+    assert len({len(sample.token_ids) for samples in filled for sample in samples}) > 2
+    for ours, theirs in zip(flat(filled), flat(together), strict=True):
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-4)
+
+
+def flat(drawn: list[list[Drawn]]) -> list[Drawn]:
+    return [sample for samples in drawn for sample in samples]
+
+
+def told(drawn: list[list[Drawn]]) -> list[tuple[list[int], str]]:
+    return [(sample.token_ids, sample.finish_reason) for sample in flat(drawn)]
+
+
+def test_the_same_call_draws_the_same_bits():
+    model = make_model("qwen2")
+    first, second = (draw(model, PROMPTS, [[1, 2]] * 3, WARM, [END], 2) for _ in range(2))
+    assert [s.logprobs for s in flat(first)] == [s.logprobs for s in flat(second)]
 
 
 def test_a_completion_ends_with_its_end_or_with_the_limit():

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.decoding.sampling import grouped
+from training.decoding.sampling import grouped, rows_field, slots_field
 
 
 class EvaluationPlan(BaseModel):
@@ -45,10 +45,5 @@ class EvaluationPlan(BaseModel):
         description="In tokens.",
         json_schema_extra=grouped("Sampling"),
     )
-    rows_per_batch: int = Field(
-        256,
-        ge=1,
-        title="Rows at a time",
-        description="How many completions are decoded together.",
-        json_schema_extra=grouped("Hardware"),
-    )
+    rows_per_batch: int = rows_field("Hardware")
+    slots: int = slots_field("Hardware")

@@ -12,6 +12,29 @@ def grouped(group: str) -> dict[str, Any]:
     return {"group": group}
 
 
+def rows_field(group: str, what: str = "completions") -> Any:
+    """The setting of how much is drawn at a time."""
+    return Field(
+        256,
+        ge=1,
+        title="Rows at a time",
+        description=f"How many {what} are drawn, and then stored, together.",
+        json_schema_extra=grouped(group),
+    )
+
+
+def slots_field(group: str) -> Any:
+    """The setting of how many rows are decoded at a time."""
+    return Field(
+        0,
+        ge=0,
+        title="Slots",
+        description="How many of them are decoded at a time; the place of one that ends is filled "
+        "again. 0 decodes all of them, which is the fastest on a CPU.",
+        json_schema_extra=grouped(group),
+    )
+
+
 class Sampling(BaseModel):
     """How one completion is drawn. Temperature 0 is greedy."""
 
@@ -104,13 +127,8 @@ class SamplingPlan(BaseModel):
         description="How often a failed request is tried again before its row is reported.",
         json_schema_extra=grouped("Endpoint"),
     )
-    rows_per_batch: int = Field(
-        256,
-        ge=1,
-        title="Rows at a time",
-        description="For a local model: how many completions are decoded together.",
-        json_schema_extra=grouped("Local model"),
-    )
+    rows_per_batch: int = rows_field("Local model")
+    slots: int = slots_field("Local model")
 
     def settings(self, temperature: float) -> Sampling:
         """The settings of one draw."""

@@ -18,7 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.decoding.leakage import Leakage
-from training.decoding.sampling import grouped
+from training.decoding.sampling import grouped, rows_field, slots_field
 
 DIFFICULTY, PROBABILITY = "rationale_difficulty", "answer_probability"
 LOGPROB, ROUGE = "rationale_logprob", "rationale_rouge_l"
@@ -80,13 +80,8 @@ class ScoringPlan(BaseModel):
         "differs.",
         json_schema_extra=grouped("Hardware"),
     )
-    rows_per_batch: int = Field(
-        256,
-        ge=1,
-        title="Rows at a time",
-        description="How many of the student's own answers are decoded together.",
-        json_schema_extra=grouped("Hardware"),
-    )
+    rows_per_batch: int = rows_field("Hardware", "of the student's own answers")
+    slots: int = slots_field("Hardware")
 
     def versions(self) -> dict[str, str]:
         """The scorers of this plan, each with the version that its choices make."""

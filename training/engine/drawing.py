@@ -124,6 +124,7 @@ class Drawing:
     ends: list[int]
     rows_per_batch: int
     describe: Callable[[Wanted, Any, Renderer], Row]
+    slots: int = 0  # decoded at a time; 0 is all
 
     def run(self, model: Any, draws: Sequence[Wanted], stop: Stop) -> list[Row]:
         """Draw what is not in the file yet. Returns every row in the order of `draws`; raises
@@ -158,7 +159,7 @@ class Drawing:
             groups.setdefault(id(one.asked), []).append(one)
         prompts = [self.ids(group[0].asked) for group in groups.values()]
         seeds = [[one.seed for one in group] for group in groups.values()]
-        drawn = draw(model, prompts, seeds, chunk[0].sampling, self.ends)
+        drawn = draw(model, prompts, seeds, chunk[0].sampling, self.ends, self.slots)
         return [
             self.row(one, sample)
             for group, samples in zip(groups.values(), drawn, strict=True)

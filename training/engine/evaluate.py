@@ -39,7 +39,12 @@ def evaluate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     model, tokenizer = load_model(str(job.model), folder, job.seed)
     text = Renderer(tokenizer, task="label" if plan.ask_for == "label" else None)
     drawing = Drawing(
-        folder / "items.jsonl", text, end_ids(model, tokenizer), plan.rows_per_batch, described
+        folder / "items.jsonl",
+        text,
+        end_ids(model, tokenizer),
+        plan.rows_per_batch,
+        described,
+        plan.slots,
     )
     draws = wanted(asked_of(questions, given_thoughts=False), settings_of(plan), job.seed)
     rows = drawing.run(model, draws, stop)

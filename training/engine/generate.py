@@ -25,7 +25,12 @@ def generate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     model, tokenizer = load_model(str(job.model), folder, job.seed)
     text = Renderer(tokenizer, plan.system_prompt)
     drawing = Drawing(
-        folder / "samples.jsonl", text, end_ids(model, tokenizer), plan.rows_per_batch, described
+        folder / "samples.jsonl",
+        text,
+        end_ids(model, tokenizer),
+        plan.rows_per_batch,
+        described,
+        plan.slots,
     )
     settings = [(plan.settings(t), plan.samples_per_temperature) for t in plan.temperatures]
     rows = drawing.run(model, wanted(asked, settings, job.seed), stop)

@@ -177,7 +177,7 @@ class Rounds:
             ]
             for p in prompts
         ]
-        drawn = draw(model, [p.ids for p in prompts], seeds, sampling, self.ends)
+        drawn = draw(model, [p.ids for p in prompts], seeds, sampling, self.ends, config.slots)
         place = {"round": number, "chunk": chunk, "of_chunk": len(prompts) * config.group_size}
         rows = []
         for prompt, samples, row_seeds in zip(prompts, drawn, seeds, strict=True):

@@ -1,16 +1,24 @@
-"""The sampler: prefill once a prompt, N continuations, finished rows dropped.
+"""The sampler: prefill once a prompt, N continuations, freed slots filled again.
+
+So many rows are decoded together as there are slots. Their keys and values lie in one buffer that
+is written in place: a row that ends gives its slot to the last one, and when a quarter is free the
+next prompts are read and take their places, each with all its continuations. On a CPU a step
+computes the rows there are; on a GPU it computes every slot, always in the same shape, and is
+replayed as one captured graph, for small models wait for launches and for nothing else.
 
 Each row has its own stream of uniform numbers from its own seed, and a token is the place where
 the row's number falls in the cumulated distribution; so what a row draws does not depend on which
-rows are beside it (up to floating point: the caller keeps the chunks the same). The log-probability
+rows are beside it (up to floating point: the same call draws the same bits). The log-probability
 kept for each token is that of the whole distribution at the sampling temperature, which is what
 the trainer computes; `top_p` below 1 draws from less and is for data, not for ratios.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,6 +28,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from training.decoding.sampling import Sampling
+from training.engine.block import additive
 from training.engine.group import padded, parts
 
 
@@ -32,50 +41,52 @@ class Drawn:
     finish_reason: str = "length"
 
 
-class RowLayer(CacheLayerMixin):
-    """One layer's keys and values in a buffer that is written in place and can lose rows."""
+class SlotLayer(CacheLayerMixin):
+    """One layer's keys and values, `[slots, heads, room, width]`, each row at its own column."""
 
     is_sliding = False
-    keys: Tensor
-    values: Tensor
 
-    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
+    def __init__(self, slots: Slots) -> None:
         super().__init__()
-        self.length = keys.shape[-2]
-        self.keys, self.values = self._roomy(keys, room), self._roomy(values, room)
+        self.slots = slots
         self.is_initialized = True
 
-    @staticmethod
-    def _roomy(block: Tensor, room: int) -> Tensor:
-        rows, heads, length, width = block.shape
-        wide = block.new_empty(rows, heads, length + room, width)
-        wide[:, :, :length] = block
-        return wide
+    def admit(self, keys: Tensor, values: Tensor, first: int) -> None:
+        """Put rows `[R, heads, P, width]` behind the first `first` ones."""
+        if not hasattr(self, "blocks"):
+            rows, room = self.slots.count, self.slots.room
+            self.blocks = [
+                block.new_zeros(rows, block.shape[1], room, block.shape[3])
+                for block in (keys, values)
+            ]
+        for block, filled in zip(self.blocks, (keys, values), strict=True):
+            block[first : first + len(filled), :, : filled.shape[2]] = filled
+
+    def move(self, source: Tensor, target: Tensor, length: int) -> None:
+        """Copy rows to the slots of others, as far as any is filled."""
+        for block in self.blocks:
+            block[target, :, :length] = block[source, :, :length]
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing to do: the buffer is there from the start."""
+        """Nothing to do: the buffer is made when the first rows are admitted."""
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Append one token to every row."""
-        end = self.length + key_states.shape[-2]
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def keep(self, rows: Tensor) -> None:
-        """Drop every row but these."""
-        self.keys, self.values = self.keys[rows], self.values[rows]
+        """Write one token of every row at its own column; all columns that may be seen."""
+        rows, columns, width = self.slots.rows, self.slots.columns, self.slots.width
+        keys, values = self.blocks
+        keys[rows, :, columns] = key_states[:, :, 0].to(keys.dtype)
+        values[rows, :, columns] = value_states[:, :, 0].to(values.dtype)
+        return keys[: len(rows), :, :width], values[: len(rows), :, :width]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of the keys that a mask has to cover."""
-        return self.length + query_length, 0
+        return self.slots.width, 0
 
     def get_seq_length(self) -> int:
-        """Tokens so far, the prompt's padding among them."""
-        return self.length
+        """Columns so far; positions are given, so nothing is counted from it."""
+        return self.slots.width - 1
 
     def get_max_length(self) -> int:
         """No limit that a mask has to know of."""
@@ -86,6 +97,96 @@ class RowLayer(CacheLayerMixin):
         return -1
 
 
+class Slots:
+    """The rows that are decoded together, the first `active` of `count`, and their cache."""
+
+    def __init__(self, decoder: Any, count: int, room: int, layers: int, static: bool) -> None:
+        self.decoder, self.count, self.room, self.static = decoder, count, room, static
+        self.layers = [SlotLayer(self) for _ in range(layers)]
+        self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
+        self.active = 0
+        self.graph: Any = None
+
+    def admit(self, prefill: Any, owner: Tensor, lengths: Tensor) -> None:
+        """Take in rows behind the active ones; `owner` names each one's prompt of `lengths`."""
+        if self.active == 0:
+            self.place = lengths.new_full((self.count,), -1)  # column of the last token
+        for layer, read in zip(self.layers, prefill.past_key_values.layers, strict=True):
+            layer.admit(read.keys[owner], read.values[owner], self.active)
+        self.place[self.active : self.active + len(owner)] = lengths[owner] - 1
+        self.active += len(owner)
+
+    def drop(self, ended: Tensor) -> tuple[Tensor, Tensor]:
+        """Free the slots of some rows; the last rows move into them. From where to where."""
+        left = self.active - len(ended)
+        gone = torch.zeros(self.active, dtype=torch.bool, device=ended.device)
+        gone[ended] = True
+        source = left + (~gone[left:]).nonzero()[:, 0]
+        target = gone[:left].nonzero()[:, 0]
+        if len(source):
+            length = int(self.place[: self.active].max()) + 1
+            for layer in self.layers:
+                layer.move(source, target, length)
+            self.place[target] = self.place[source]
+        self.active = left
+        return source, target
+
+    def forward(self, token: Tensor) -> Tensor:
+        """`[active, D]`: the states after these tokens `[active]`."""
+        self.place[: self.active] += 1
+        if self.static:
+            return self._whole(token)
+        places = self.place[: self.active]
+        self.rows = torch.arange(self.active, device=token.device)
+        self.columns, self.width = places, int(places.max()) + 1
+        ragged = bool((places != self.width - 1).any())
+        return self._decode(token, self._mask() if ragged else None)
+
+    def _whole(self, token: Tensor) -> Tensor:
+        """The same in one shape for every step: all slots, all columns."""
+        if not hasattr(self, "token"):
+            self.token = token.new_zeros(self.count)
+            self.rows = torch.arange(self.count, device=token.device)
+            self.columns, self.width = self.place.clamp(min=0), self.room
+        self.token[: self.active] = token
+        self.columns.copy_(self.place.clamp(min=0))
+        if token.device.type != "cuda":
+            return self._decode(self.token, self._mask())[: self.active]
+        if self.graph is None:
+            self._capture()
+        self.graph.replay()
+        states: Tensor = self.states[: self.active]
+        return states
+
+    def _capture(self) -> None:
+        """Record one decoding step as a CUDA graph, after some runs that settle its memory."""
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                self._decode(self.token, self._mask())
+        torch.cuda.current_stream().wait_stream(aside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.states = self._decode(self.token, self._mask())
+
+    def _mask(self) -> Tensor:
+        order = torch.arange(self.width, device=self.columns.device)
+        seen = order <= self.columns[:, None]
+        return additive(seen[:, None], self.layers[0].blocks[0].dtype)
+
+    def _decode(self, token: Tensor, mask: Tensor | None) -> Tensor:
+        out = self.decoder(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=self.columns[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        states: Tensor = out.last_hidden_state[:, 0]
+        return states
+
+
 @torch.no_grad()
 def draw(
     model: Any,
@@ -93,30 +194,124 @@ def draw(
     seeds: Sequence[Sequence[int]],
     sampling: Sampling,
     ends: Sequence[int],
+    slots: int = 0,
+    static: bool | None = None,
 ) -> list[list[Drawn]]:
     """For each prompt one completion for each of its seeds.
 
     `ends` are the ids that finish a completion; without one it is cut at
-    `sampling.max_new_tokens` and its finish reason is `length`.
+    `sampling.max_new_tokens` and its finish reason is `length`. At most `slots` completions are
+    decoded together (0: all of them), but those of one prompt always are. `static` computes
+    every slot in each step, which is the default on a GPU alone.
     """
-    decoder, head = parts(model)
-    device = next(model.parameters()).device
-    lengths = torch.tensor([len(ids) for ids in prompts], device=device)
-    prefill = decoder(
-        input_ids=padded(prompts).to(device), past_key_values=DynamicCache(), use_cache=True
-    )
-    owner = torch.tensor([p for p, row in enumerate(seeds) for _ in row], device=device)
-    chances = uniforms([seed for row in seeds for seed in row], sampling.max_new_tokens)
-    rows = Rows(prefill.past_key_values, owner, lengths, sampling.max_new_tokens, ends)
-    states = prefill.last_hidden_state[owner, lengths[owner] - 1]  # [R, D]
-    for t in range(sampling.max_new_tokens):
-        column = torch.from_numpy(chances[:, t]).to(device)
-        ids, logprobs = chosen(head(states).float(), column[rows.alive], sampling)
-        if not rows.take(ids, logprobs) or t + 1 == sampling.max_new_tokens:
-            break
-        states = rows.forward(decoder)
-    drawn = iter(rows.drawn)
-    return [[next(drawn) for _ in row] for row in seeds]
+    return Draw(model, prompts, seeds, sampling, ends, slots, static).run()
+
+
+class Draw:
+    """One call of `draw`: what waits, what is being decoded, what is done."""
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[Sequence[int]],
+        sampling: Sampling,
+        ends: Sequence[int],
+        slots: int,
+        static: bool | None,
+    ) -> None:
+        self.decoder, self.head = parts(model)
+        self.device = next(model.parameters()).device
+        self.prompts, self.sampling, self.limit = prompts, sampling, sampling.max_new_tokens
+        self.sizes = [len(row) for row in seeds]
+        self.first = [0, *accumulate(self.sizes)]
+        self.rows = self.first[-1]
+        self.chances = torch.from_numpy(
+            uniforms([seed for row in seeds for seed in row], self.limit)
+        ).to(self.device)
+        self.ends = torch.tensor(list(ends), device=self.device)
+        self.waiting = deque(range(len(prompts)))
+        self.slots = Slots(
+            self.decoder,
+            count=max(min(slots or self.rows, self.rows), *self.sizes, 1),
+            room=max(map(len, prompts)) + self.limit,
+            layers=model.config.num_hidden_layers,
+            static=self.device.type == "cuda" if static is None else static,
+        )
+        self.ids = torch.zeros(self.rows, self.limit, dtype=torch.long, device=self.device)
+        self.logprobs = torch.zeros(self.rows, self.limit, device=self.device)
+        self.lengths = torch.zeros(self.rows, dtype=torch.long, device=self.device)
+        self.limits = torch.full_like(self.lengths, self.limit)  # a benchmark forces lengths here
+        self.stopped = torch.zeros(self.rows, dtype=torch.bool, device=self.device)
+        self.alive = torch.zeros(0, dtype=torch.long, device=self.device)  # row of each slot
+
+    def run(self) -> list[list[Drawn]]:
+        """Draw everything."""
+        states = torch.cat(self._admit())
+        while len(self.alive):
+            token = self._take(states)
+            token = self._drop(token)
+            states = self.slots.forward(token) if len(token) else states[:0]
+            if self.waiting and self.slots.active <= 3 * self.slots.count // 4:
+                states = torch.cat([states, *self._admit()])
+        return self._drawn()
+
+    def _admit(self) -> list[Tensor]:
+        """Read the next prompts that find room with all their continuations; the states that
+        predict their first tokens, or nothing if none does."""
+        taken: list[int] = []
+        free = self.slots.count - self.slots.active
+        while self.waiting and self.sizes[self.waiting[0]] <= free:
+            taken.append(self.waiting.popleft())
+            free -= self.sizes[taken[-1]]
+        ids = [self.prompts[place] for place in taken]
+        if not ids:
+            return []
+        lengths = torch.tensor([len(each) for each in ids], device=self.device)
+        prefill = self.decoder(
+            input_ids=padded(ids).to(self.device), past_key_values=DynamicCache(), use_cache=True
+        )
+        sizes = torch.tensor([self.sizes[place] for place in taken], device=self.device)
+        owner = torch.arange(len(taken), device=self.device).repeat_interleave(sizes)
+        self.slots.admit(prefill, owner, lengths)
+        rows = [self.first[place] + n for place in taken for n in range(self.sizes[place])]
+        self.alive = torch.cat([self.alive, torch.tensor(rows, device=self.device)])
+        return [prefill.last_hidden_state[owner, lengths[owner] - 1]]
+
+    def _take(self, states: Tensor) -> Tensor:
+        """Choose a token `[active]` for each state, and record it."""
+        column = self.lengths[self.alive]
+        ids, logprobs = chosen(
+            self.head(states).float(), self.chances[self.alive, column], self.sampling
+        )
+        self.ids[self.alive, column] = ids
+        self.logprobs[self.alive, column] = logprobs
+        self.lengths[self.alive] = column + 1
+        return ids
+
+    def _drop(self, token: Tensor) -> Tensor:
+        """The tokens of the rows that go on; those that ended, or are full, leave their slots."""
+        stopped = torch.isin(token, self.ends)
+        self.stopped[self.alive] = stopped
+        ended = stopped | (self.lengths[self.alive] >= self.limits[self.alive])
+        places = ended.nonzero()[:, 0]
+        if len(places) == 0:
+            return token
+        source, target = self.slots.drop(places)
+        left = self.slots.active
+        for each in (self.alive, token):
+            each[target] = each[source]
+        self.alive = self.alive[:left]
+        return token[:left]
+
+    def _drawn(self) -> list[list[Drawn]]:
+        columns = (self.ids, self.logprobs, self.lengths, self.stopped)
+        records = zip(*(column.tolist() for column in columns), strict=True)
+        rows = iter(
+            Drawn(ids[:length], logprobs[:length], "stop" if stopped else "length")
+            for ids, logprobs, length, stopped in records
+        )
+        return [[next(rows) for _ in range(size)] for size in self.sizes]
 
 
 def uniforms(seeds: Sequence[int], count: int) -> np.ndarray:
@@ -150,55 +345,3 @@ def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     ordered, order = probabilities.sort(-1, descending=True)
     beyond = ordered.cumsum(-1) - ordered >= top_p
     return probabilities.masked_fill(beyond.gather(-1, order.argsort(-1)), 0.0)
-
-
-class Rows:
-    """The completions that are still being drawn, and everything that is known of all of them."""
-
-    def __init__(
-        self, cache: Any, owner: Tensor, lengths: Tensor, room: int, ends: Sequence[int]
-    ) -> None:
-        self.drawn = [Drawn() for _ in range(len(owner))]
-        self.alive = torch.arange(len(owner), device=owner.device)  # [R'], places in `drawn`
-        self.position = lengths[owner]  # [R'], of the next token
-        columns = torch.arange(int(lengths.max()), device=owner.device)
-        self.seen = columns < self.position[:, None]  # [R', P]
-        self.ragged = not bool(self.seen.all())
-        self.ends = torch.tensor(list(ends), device=owner.device)
-        self.layers = [RowLayer(one.keys[owner], one.values[owner], room) for one in cache.layers]
-        self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
-
-    def take(self, ids: Tensor, logprobs: Tensor) -> bool:
-        """Record a token for each live row and drop the rows that it ends. False: none is left."""
-        self.token = ids
-        values = zip(self.alive.tolist(), ids.tolist(), logprobs.tolist(), strict=True)
-        for place, token, logprob in values:
-            self.drawn[place].token_ids.append(token)
-            self.drawn[place].logprobs.append(logprob)
-        ended = torch.isin(ids, self.ends)
-        if ended.any():
-            self._drop(ended)
-        return len(self.alive) > 0
-
-    def _drop(self, ended: Tensor) -> None:
-        for place in self.alive[ended].tolist():
-            self.drawn[place].finish_reason = "stop"
-        kept = (~ended).nonzero()[:, 0]
-        self.alive, self.position = self.alive[kept], self.position[kept]
-        self.token, self.seen = self.token[kept], self.seen[kept]
-        for layer in self.layers:
-            layer.keep(kept)
-
-    def forward(self, decoder: Any) -> Tensor:
-        """`[R', D]`: the states after the tokens taken last."""
-        self.seen = torch.cat([self.seen, self.seen.new_ones(len(self.seen), 1)], dim=1)
-        mask = self.seen[:, None, None] if self.ragged else None
-        out = decoder(
-            input_ids=self.token[:, None],
-            attention_mask=mask,
-            position_ids=self.position[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.position = self.position + 1
-        return out.last_hidden_state[:, 0]

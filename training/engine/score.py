@@ -86,7 +86,9 @@ def own_answers(
     room = limit - max(len(text.prompt(question.question)) for question in asked)
     greedy = Sampling(temperature=0, max_new_tokens=min(plan.max_new_tokens, room))
     ends = end_ids(model, text.tokenizer)
-    drawing = Drawing(folder / "answers.jsonl", text, ends, plan.rows_per_batch, described)
+    drawing = Drawing(
+        folder / "answers.jsonl", text, ends, plan.rows_per_batch, described, plan.slots
+    )
     draws = wanted(asked_of(asked, given_thoughts=False), [(greedy, 1)], seed)
     rows = drawing.run(model, draws, stop)
     return {row["question"]: row["text"] for row in rows}

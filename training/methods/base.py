@@ -31,7 +31,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.decoding.record import Completion, Question
-from training.decoding.sampling import grouped
+from training.decoding.sampling import grouped, rows_field, slots_field
 from training.rewards.compose import Scored, scored_facts
 
 Skipped = Counter  # why rows were left out, and how many
@@ -372,13 +372,8 @@ class OnlineConfig(MethodConfig):
         "run began, or as each round began.",
         json_schema_extra=grouped("Method"),
     )
-    rows_per_batch: int = Field(
-        256,
-        ge=1,
-        title="Rows at a time",
-        description="How many completions are decoded together.",
-        json_schema_extra=grouped("Hardware"),
-    )
+    rows_per_batch: int = rows_field("Hardware")
+    slots: int = slots_field("Hardware")
     rewards: dict[str, float] = Field(
         default_factory=lambda: {"answer_correct": 1.0},
         title="Rewards",
