@@ -48,7 +48,7 @@ SAME: dict[str, Any] = {
     "learning_rate": 4e-4,
     "schedule": "cosine",
     "warmup": 0.05,
-    "epochs": 4,
+    "epochs": 6,
     "groups_per_step": 15,
     "max_completion_tokens": task.LONGEST,
 }
