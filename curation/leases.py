@@ -3,37 +3,81 @@
 `QueueItem.taken` counts the slots that are leased or submitted. It is recounted under the item's
 row lock and never passes `overlap`. Locks are taken in one order everywhere (person, assignment,
 item, queue), so that nobody waits in a circle.
+
+While somebody judges one item, the next is leased ahead for a short while (`claim_ahead`), so that
+it is there at once. Whoever finds nothing else takes over what others merely keep ready.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
+from curation.counters import count_skipped
 from curation.models import Assignment, AssignmentStatus, Queue, QueueItem, User
 from curation.queues import shown_order
 
-HOLDING = (AssignmentStatus.LEASED, AssignmentStatus.SUBMITTED)
+RUNNING = (AssignmentStatus.AHEAD, AssignmentStatus.LEASED)
+HOLDING = (*RUNNING, AssignmentStatus.SUBMITTED)
+AHEAD_FOR = timedelta(minutes=3)
 
 
 def claim(queue: Queue, user: User) -> Assignment | None:
     """The item `user` is to work on: what they hold, what they lost if it is free, or a new one.
 
-    None when nothing is left for this person, or when the queue is closed and they hold nothing.
+    None when nothing is left for this person; when the queue is closed, or given to others, and
+    they hold nothing.
     """
     expire(queue, but=user)
     with transaction.atomic():
         # One claim at a time for each person: two windows show the same item.
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
         running = _running(queue, user)
-        if running or not queue.is_open:
+        if running or not queue.is_open or not may_judge(queue, user):
             return running
-        return _taken_up_again(queue, user) or _new(queue, user)
+        return _taken_up_again(queue, user) or _kept_ready(queue, user) or _new(queue, user)
+
+
+def claim_ahead(queue: Queue, user: User) -> Assignment | None:
+    """Keep the next item ready for somebody who holds one; None where there is nothing to keep.
+
+    It is released when it is not used within `AHEAD_FOR`; work on the item at hand prolongs it.
+    """
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        mine = Assignment.objects.filter(queue=queue, user=user)
+        ready = mine.filter(status=AssignmentStatus.AHEAD).first()
+        if ready or not queue.is_open or not mine.filter(status=AssignmentStatus.LEASED).exists():
+            return ready
+        item = _gold(queue, user) or _passing(queue, user)
+        return item and _hold(item, user, AssignmentStatus.AHEAD, timezone.now() + AHEAD_FOR)
+
+
+def may_judge(queue: Queue, user: User) -> bool:
+    """Whether the queue is given to this person; where nobody is named, to every annotator."""
+    named = set(queue.people.filter(judges=True).values_list("user_id", flat=True))
+    return not named or user.pk in named
+
+
+def release_ahead(queue: Queue) -> int:
+    """Let go of all that is merely kept ready; returns how many items."""
+    with transaction.atomic():
+        kept = Assignment.objects.filter(queue=queue, status=AssignmentStatus.AHEAD)
+        rows = list(kept.select_for_update().values_list("pk", "item_id"))
+        _let_go(rows)
+    return len(rows)
+
+
+def _let_go(rows: list[tuple[int, int]]) -> None:
+    """Rows of (assignment, item), locked, that nobody has looked at: they never were."""
+    Assignment.objects.filter(pk__in=[pk for pk, _ in rows]).delete()
+    settle([item for _, item in rows])
 
 
 def renew(assignment: Assignment) -> bool:
@@ -44,6 +88,9 @@ def renew(assignment: Assignment) -> bool:
     until = _until(assignment.queue)
     mine = Assignment.objects.filter(pk=assignment.pk)
     if mine.filter(status=AssignmentStatus.LEASED).update(leased_until=until):
+        Assignment.objects.filter(
+            queue=assignment.queue_id, user=assignment.user_id, status=AssignmentStatus.AHEAD
+        ).update(leased_until=timezone.now() + AHEAD_FOR)
         return True
     with transaction.atomic():
         held = mine.select_for_update().get()
@@ -66,28 +113,30 @@ def skip(assignment: Assignment, reason: str) -> bool:
         )
         if skipped:
             settle([assignment.item_id])
-            Queue.objects.filter(pk=assignment.queue_id).update(skipped=F("skipped") + 1)
+            count_skipped(assignment)
     return bool(skipped)
 
 
 def expire(queue: Queue, *, but: User | None = None) -> int:
     """Free the slots of leases that ran out; drafts stay. Returns how many there were.
 
+    What was merely kept ready goes without a trace.
+
     `but`: a person who is here just now and goes on with what they hold.
     """
     late = Assignment.objects.filter(
-        queue=queue, status=AssignmentStatus.LEASED, leased_until__lt=timezone.now()
+        queue=queue, status__in=RUNNING, leased_until__lt=timezone.now()
     )
     if but is not None:
         late = late.exclude(user=but)
     if not late.exists():
         return 0
     with transaction.atomic():
-        rows = list(late.select_for_update(skip_locked=True).values_list("pk", "item_id"))
-        Assignment.objects.filter(pk__in=[pk for pk, _ in rows]).update(
-            status=AssignmentStatus.EXPIRED
-        )
-        settle({item for _, item in rows})
+        rows = list(late.order_by("pk").select_for_update(skip_locked=True))
+        late_ones = Assignment.objects.filter(pk__in=[row.pk for row in rows])
+        late_ones.filter(status=AssignmentStatus.AHEAD).delete()
+        late_ones.update(status=AssignmentStatus.EXPIRED)
+        settle({row.item_id for row in rows})
     return len(rows)
 
 
@@ -139,31 +188,79 @@ def _taken_up_again(queue: Queue, user: User) -> Assignment | None:
     return None
 
 
-def _new(queue: Queue, user: User) -> Assignment | None:
-    item = _pick(queue, user)
-    if item is None:
+def _kept_ready(queue: Queue, user: User) -> Assignment | None:
+    """The item that was leased ahead for this person; from now on they hold it."""
+    now = timezone.now()
+    ahead = Assignment.objects.filter(queue=queue, user=user, status=AssignmentStatus.AHEAD)
+    ready = ahead.select_for_update().first()
+    if ready is None:
         return None
+    ready.status, ready.leased_at, ready.leased_until = AssignmentStatus.LEASED, now, _until(queue)
+    ready.save(update_fields=["status", "leased_at", "leased_until"])
+    return ready
+
+
+def _new(queue: Queue, user: User) -> Assignment | None:
+    item = _gold(queue, user) or _pick(queue, user) or _taken_over(queue, user)
+    return item and _hold(item, user, AssignmentStatus.LEASED, _until(queue))
+
+
+def _hold(item: QueueItem, user: User, status: str, until: datetime) -> Assignment:
+    """Give the locked item to the person."""
     item.taken += 1
     item.save(update_fields=["taken"])
     return Assignment.objects.create(
         item=item,
-        queue=queue,
+        queue=item.queue,
         question_id=item.question_id,
         user=user,
-        shown_order=shown_order(queue, item.question_id),
-        leased_until=_until(queue),
+        status=status,
+        shown_order=shown_order(item.queue, item.question_id),
+        leased_until=until,
     )
 
 
 def _pick(queue: Queue, user: User) -> QueueItem | None:
     """The first free item, locked. Items that others are just claiming are passed over at first;
     when nothing else is left, wait for them rather than say "done" to somebody who is not."""
+    waited = offered(queue, user).order_by("position", "pk").select_for_update(of=("self",))
+    return _passing(queue, user) or waited.first()
+
+
+def _passing(queue: Queue, user: User) -> QueueItem | None:
     free = offered(queue, user).order_by("position", "pk")
-    passing = free.select_for_update(skip_locked=True, of=("self",)).first()
-    return passing or free.select_for_update(of=("self",)).first()
+    return free.select_for_update(skip_locked=True, of=("self",)).first()
+
+
+def _gold(queue: Queue, user: User) -> QueueItem | None:
+    """Now and then a gold item that this person has not had, as long as there is other work."""
+    if random.random() >= queue.gold_share:
+        return None
+    known = queue.items.filter(_not_had_by(user), is_gold=True)
+    if not known.exists() or not offered(queue, user).exists():
+        return None
+    return known.order_by("?").select_for_update(skip_locked=True, of=("self",)).first()
+
+
+def _taken_over(queue: Queue, user: User) -> QueueItem | None:
+    """An item that somebody else merely keeps ready."""
+    kept = Assignment.objects.filter(
+        ~Exists(Assignment.objects.filter(item=OuterRef("item"), user=user)),
+        queue=queue,
+        status=AssignmentStatus.AHEAD,
+        item__is_gold=False,
+    )
+    row = kept.order_by("leased_until").select_for_update(skip_locked=True, of=("self",)).first()
+    if row is None:
+        return None
+    _let_go([(row.pk, row.item_id)])
+    return offered(queue, user).filter(pk=row.item_id).select_for_update(of=("self",)).first()
 
 
 def offered(queue: Queue, user: User) -> QuerySet[QueueItem]:
-    """The items with a free slot that this person has not had."""
-    had = Assignment.objects.filter(item=OuterRef("pk"), user=user)
-    return queue.items.filter(~Exists(had), taken__lt=F("overlap"))
+    """The items with a free slot that this person has not had. Gold is not among them."""
+    return queue.items.filter(_not_had_by(user), is_gold=False, taken__lt=F("overlap"))
+
+
+def _not_had_by(user: User) -> Q:
+    return Q(~Exists(Assignment.objects.filter(item=OuterRef("pk"), user=user)))

@@ -11,14 +11,39 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, F, FloatField, Max, Model, OuterRef, QuerySet, Subquery
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    FloatField,
+    Max,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
 from django.db.models import Value as V
 from django.db.models.expressions import Window
 from django.db.models.functions import Cast, Coalesce, Random, RowNumber
 
-from curation.models import Ordering, Project, Question, Queue, QueueItem, Rationale, Score
+from curation import priorities
+from curation.models import (
+    Decision,
+    Ordering,
+    Project,
+    Question,
+    Queue,
+    QueueItem,
+    Rationale,
+    Review,
+    Score,
+)
 
 FEWEST, MOST = 1, 8
+
+
+ScoreRange = tuple[str, float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -27,6 +52,8 @@ class Filter:
 
     `min`: a question needs so many rationales; `max`: at most so many are shown, the oldest first.
     `limit`: so many questions at most. `hints`: show the reference answer and who meets it.
+    `scores`: (scorer, lowest, highest) each, of the latest score; `decision`: accepted, rejected or
+    undecided, by anybody; `batch`: the uuid of the run or import that wrote them.
     `step_hints`: show beside each step whether its arithmetic holds and its numbers have a source.
     """
 
@@ -34,6 +61,9 @@ class Filter:
     source: str = ""
     roles: tuple[str, ...] = ()
     correct: bool | None = None
+    scores: tuple[ScoreRange, ...] = ()
+    decision: str = ""
+    batch: str = ""
     min: int = 2
     max: int = MOST
     limit: int | None = None
@@ -43,10 +73,12 @@ class Filter:
     @classmethod
     def of(cls, stored: dict[str, Any]) -> Filter:
         known = {key: value for key, value in stored.items() if key in cls.__dataclass_fields__}
-        return cls(**{**known, "roles": tuple(known.get("roles") or ())})
+        ranges = tuple((name, low, high) for name, low, high in known.get("scores") or ())
+        return cls(**{**known, "roles": tuple(known.get("roles") or ()), "scores": ranges})
 
     def stored(self) -> dict[str, Any]:
-        return {**asdict(self), "roles": list(self.roles)}
+        ranges = [list(one) for one in self.scores]
+        return {**asdict(self), "roles": list(self.roles), "scores": ranges}
 
 
 def rationales_of(project: Project, chosen: Filter) -> QuerySet[Rationale]:
@@ -57,7 +89,22 @@ def rationales_of(project: Project, chosen: Filter) -> QuerySet[Rationale]:
     if chosen.correct is not None:
         found = found.annotate(correct=latest_score("answer_correct"))
         found = found.filter(correct=1 if chosen.correct else 0)
-    return found
+    for number, (scorer, low, high) in enumerate(chosen.scores):
+        found = found.annotate(**{f"score_{number}": latest_score(scorer)})
+        bounds = {f"score_{number}__gte": low, f"score_{number}__lte": high}
+        found = found.filter(**{name: bound for name, bound in bounds.items() if bound is not None})
+    if chosen.batch:
+        found = found.filter(batch=chosen.batch)
+    return found.filter(decided(chosen.decision)) if chosen.decision else found
+
+
+def decided(decision: str) -> Q:
+    """Rationales that somebody accepts, that somebody rejects, or that nobody reviewed."""
+    reviews = Review.objects.live().filter(rationale=OuterRef("pk"))
+    if decision == "undecided":
+        return Q(~Exists(reviews))
+    kind = Decision.ACCEPT if decision == "accepted" else Decision.REJECT
+    return Q(Exists(reviews.filter(decision=kind)))
 
 
 def latest_score(scorer: str) -> Subquery:
@@ -88,22 +135,36 @@ def count_matches(project: Project, chosen: Filter) -> int:
     return matches if chosen.limit is None else min(matches, chosen.limit)
 
 
-@transaction.atomic
 def fill(queue: Queue) -> int:
     """Put the matching questions that are not in the queue yet at its end; returns how many.
 
-    One INSERT … SELECT, so that nine thousand questions take well under two seconds.
+    One INSERT … SELECT, so that nine thousand questions take well under two seconds. Where the
+    order is a computed one, the whole queue is put in order anew.
     """
-    Queue.objects.select_for_update().get(pk=queue.pk)
-    held = queue.items.aggregate(n=Count("pk"), last=Coalesce(Max("position"), 0.0))
     chosen = Filter.of(queue.filter)
-    room = None if chosen.limit is None else chosen.limit - held["n"]
-    if room is not None and room <= 0:
-        return 0
-    new = questions_of(queue.project, chosen).exclude(queue_items__queue=queue).order_by()
+    room = None
+    if chosen.limit is not None:
+        room = max(0, chosen.limit - queue.items.filter(is_gold=False).count())
+    return add(queue, questions_of(queue.project, chosen), room)
+
+
+def add(queue: Queue, questions: QuerySet[Question], room: int | None = None) -> int:
+    """Put these questions of the queue's project at its end, those it has not yet; returns how
+    many. `room`: at most so many."""
+    added = 0 if room == 0 else _append(queue, questions, room)
+    if added and queue.ordering in priorities.COMPUTED:
+        priorities.refresh(queue)
+    return added
+
+
+@transaction.atomic
+def _append(queue: Queue, questions: QuerySet[Question], room: int | None) -> int:
+    Queue.objects.select_for_update().get(pk=queue.pk)
+    last = queue.items.aggregate(last=Coalesce(Max("position"), 0.0))["last"]
+    new = questions.filter(project=queue.project).exclude(queue_items__queue=queue).order_by()
     by = Random() if queue.ordering == Ordering.RANDOM else F("pk").asc()
     rows = new.annotate(
-        place=Cast(Window(RowNumber(), order_by=by), FloatField()) + V(float(held["last"]))
+        place=Cast(Window(RowNumber(), order_by=by), FloatField()) + V(float(last))
     ).order_by("place")
     columns = {
         "queue_id": V(queue.pk),
@@ -111,6 +172,9 @@ def fill(queue: Queue) -> int:
         "position": F("place"),
         "overlap": V(queue.overlap),
         "taken": V(0),
+        "submitted": V(0),
+        "is_gold": V(False),
+        "is_split": V(False),
     }
     added = insert_select(QueueItem, columns, rows[:room])
     Queue.objects.filter(pk=queue.pk).update(items_total=F("items_total") + added)
