@@ -1,20 +1,23 @@
 """The engine's sampler against transformers' `generate`, with its growing and its static cache.
 
-Three kinds of work. `forced`: eight prompts, eight samples each, all to the same length, nothing
-ends. `greedy`: 64 questions, one completion each, which both arms end alike because they write the
-same tokens; that is checked. `own ends`: eight samples each as GRPO draws them, every arm with its
-own dice, in time per token. Ours records each token's log-probability besides, `generate` does not.
+Four kinds of work. `equal`: eight prompts, eight samples each, all to the same length, nothing
+ends. `spread`: the same, to lengths that are given beforehand and spread as those of rationales are
+(log-normal). `greedy`: 64 questions, one completion each, which both arms end alike because they
+write the same tokens; that is checked. `own ends`: eight samples each as GRPO draws them, every arm
+with its own dice, in time per token. Ours records each token's log-probability besides.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, StoppingCriteriaList
 
+from benchmarks._training.forced import Limits, log_normal
 from benchmarks._training.gate import Unequal
 from benchmarks._training.model import END, PAD, make_model, make_tokenizer
 from benchmarks._training.table import show
@@ -22,11 +25,19 @@ from benchmarks._training.turns import alternate, summary
 from benchmarks._training.warmed import LONGEST, make_questions, warm
 from training.decoding.prompts import Renderer
 from training.decoding.sampling import Sampling
-from training.engine.sampler import draw
+from training.engine.sampler import Draw
 
-WORK = ("forced", "greedy", "own ends")
+WORK = ("equal", "spread", "greedy", "own ends")
+FORCED = ("equal", "spread")  # nothing ends by itself
 CACHES = (None, "static")
 Ids = list[list[int]]
+
+
+def lengths_of(work: str, rows: int) -> list[int]:
+    """How long each row may become: a spread with a median of a half, or all the longest."""
+    if work != "spread":
+        return [LONGEST] * rows
+    return log_normal(rows, LONGEST / 2, LONGEST, random.Random(0))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -84,8 +95,11 @@ class OurSampler:
             [hash((call, place, n)) & 0xFFFFFFFF for n in range(self.group)]
             for place in range(len(self.prompts))
         ]
-        ends = [] if self.work == "forced" else [END]
-        drawn = draw(self.model, self.prompts, seeds, self.sampling, ends)
+        ends = [] if self.work in FORCED else [END]
+        drawing = Draw(self.model, self.prompts, seeds, self.sampling, ends, slots=0, static=None)
+        limits = lengths_of(self.work, drawing.rows)
+        drawing.limits = torch.tensor(limits, device=drawing.device)
+        drawn = drawing.run()
         found = [sample.token_ids for samples in drawn for sample in samples]
         self.tokens.append(sum(map(len, found)))
         return found
@@ -100,7 +114,8 @@ class Generate:
         self.width = max(map(len, rows))
         self.ids = torch.tensor([[PAD] * (self.width - len(ids)) + ids for ids in rows])
         self.mask = torch.tensor([[0] * (self.width - len(ids)) + [1] * len(ids) for ids in rows])
-        self.ends = None if work == "forced" else END
+        self.ends = None if work in FORCED else END
+        self.limits = Limits(self.width, lengths_of(work, len(rows)))
         self.settings = GenerationConfig(
             max_new_tokens=LONGEST,
             do_sample=work != "greedy",
@@ -118,9 +133,14 @@ class Generate:
     def __call__(self) -> Ids:
         self.model.generation_config.eos_token_id = self.ends
         out = self.model.generate(
-            self.ids, attention_mask=self.mask, generation_config=self.settings
+            self.ids,
+            attention_mask=self.mask,
+            generation_config=self.settings,
+            stopping_criteria=StoppingCriteriaList([self.limits]),
         )
-        found = [until(row, self.ends) for row in out[:, self.width :].tolist()]
+        written = out[:, self.width :].tolist()
+        lengths = self.limits.lengths.tolist()
+        found = [until(row[:n], self.ends) for row, n in zip(written, lengths, strict=True)]
         self.tokens.append(sum(map(len, found)))
         return found
 
