@@ -98,6 +98,14 @@ def test_another_seed_draws_other_completions(drawn, tmp_path):
     assert [r["text"] for r in other if r["sampling"]["temperature"] == 1.0] != texts
 
 
+def test_what_a_database_calls_a_question_changes_no_draw(drawn, tmp_path):
+    folder = prepare(tmp_path, PLAN)
+    lines = (folder / "dataset.jsonl").read_text().splitlines()
+    rows = [{**json.loads(line), "id": f"another-{n}"} for n, line in enumerate(lines)]
+    (folder / "dataset.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row["token_ids"] for row in run(folder)] == [row["token_ids"] for row in drawn]
+
+
 def test_answers_are_drawn_after_each_stored_thought(tmp_path):
     config = {"what": "answer_given_thought", "temperatures": [0.0], "max_new_tokens": 12}
     rows = run(prepare(tmp_path, {**config, "samples_per_temperature": 1}))

@@ -96,9 +96,10 @@ def wanted(
 
 
 def seed_of(seed: int, asked: Asked, sampling: Sampling, index: int) -> int:
-    """Depends on the job's seed and on what is drawn, not on what is drawn beside it."""
-    thought = asked.conditioned_on or ""
-    return seed_for(seed, asked.question.id, thought, str(sampling.temperature), index)
+    """Depends on the job's seed and on what is drawn, not on what is drawn beside it, nor on what
+    a database calls the question."""
+    thought = asked.thought or ""
+    return seed_for(seed, asked.question.question, thought, str(sampling.temperature), index)
 
 
 def chunks(draws: Sequence[Wanted], size: int) -> Iterator[list[Wanted]]:

@@ -171,10 +171,7 @@ class Rounds:
             temperature=config.temperature, max_new_tokens=config.max_completion_tokens
         )
         seeds = [
-            [
-                seed_for(self.seed, number, p.question, p.conditioned_on or "", index)
-                for index in range(config.group_size)
-            ]
+            [seed_for(self.seed, number, *p.ids, index) for index in range(config.group_size)]
             for p in prompts
         ]
         drawn = draw(model, [p.ids for p in prompts], seeds, sampling, self.ends, config.slots)
