@@ -57,7 +57,7 @@ def without_marks(text: str) -> str:
     return CALCULATOR_MARK.sub("", UNSEEN.sub("", text.replace("\r\n", "\n")))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _html(text: str, keep_lines: bool) -> SafeString:
     if len(text) > LONGEST:
         return _plain(text)
@@ -89,7 +89,7 @@ WORD = re.compile(r"[A-Za-z]{3,}")
 ENVIRONMENT = re.compile(r"\\begin\{((?:align|equation|gather|cases|[bpvBV]?matrix)\*?)\}")
 
 
-def _is_formula(tex: str) -> bool:
+def is_formula(tex: str) -> bool:
     """Whether what stands between two dollar signs is mathematics rather than two prices."""
     if not tex or tex[0].isspace() or tex[-1].isspace() or len(tex) > LONGEST_FORMULA:
         return False
@@ -109,7 +109,7 @@ def _between(state: StateInline, opening: str, closing: str) -> str | None:
 
 def _dollars(state: StateInline) -> str | None:
     tex = _between(state, "$", "$")
-    if tex is None or not _is_formula(tex):
+    if tex is None or not is_formula(tex):
         return None
     before = state.src[state.pos - 1] if state.pos else " "
     end = state.pos + len(tex) + 2

@@ -1,6 +1,12 @@
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from curation.utilities import Utility
 
 
 class TrainingConfig(AppConfig):
@@ -9,13 +15,26 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from curation import funnel, work
+        from curation import audit, funnel, stepping, utilities, work
         from curation.signals import rationales_stored
+        from training import stepping as arithmetic
         from training.funnel import last_run, runs, to_train, trained
 
         funnel.register(10, trained, to_train)
         work.register(runs, last_run())
+        stepping.register(arithmetic.check)
+        utilities.register(utilities_of)
+        run_trail = audit.Trail("run", "Run", "training.Run", "project", lambda e: f"run {e.id}")
+        audit.register(run_trail)
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
+
+
+def utilities_of(rankings: Sequence[Mapping[int, int]]) -> dict[int, Utility]:
+    """Plackett-Luce utilities for the pages of curation; numpy waits until somebody looks."""
+    from curation.utilities import Utility
+    from training.rewards.from_ranking import utilities_with_bounds
+
+    return {pk: Utility(*bounds) for pk, bounds in utilities_with_bounds(rankings).items()}
 
 
 def score_what_was_stored(sender: type, rationale_ids: list[int], **kwargs: Any) -> None:

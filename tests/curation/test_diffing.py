@@ -1,0 +1,68 @@
+"""What changed between two rationales: steps first, then words."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation.diffing import LONGEST, compare
+
+BEFORE = "First 8 + 3 = 12.\nThen we go on.\nSo 12 * 2 = 24.\nDone."
+AFTER = "First 8 + 3 = 11.\nThen we go on.\nMind the gap.\nSo 11 * 2 = 22.\nDone."
+
+
+def signs(before: str, after: str) -> list[str]:
+    return [row.sign for row in compare(before, after).rows]
+
+
+def test_steps_are_aligned_and_words_marked():
+    found = compare(BEFORE, AFTER)
+    assert [row.sign for row in found.rows] == ["changed", "same", "right", "changed", "same"]
+    first = found.rows[0]
+    assert first.left_html == "First 8 + 3 = <del>12</del>."
+    assert first.right_html == "First 8 + 3 = <ins>11</ins>."
+    assert [(row.left, row.right) for row in found.rows][2:4] == [(None, 3), (3, 4)]
+
+
+def test_the_sentence_says_it_without_colours():
+    expected = "2 steps are the same, 2 changed, 0 only in the first, 1 only in the second."
+    assert compare(BEFORE, AFTER).sentence == expected
+    assert compare(BEFORE, BEFORE).sentence == "Both say the same, step for step."
+
+
+def test_spaces_and_calculator_marks_make_no_difference():
+    assert signs("48/2 = <<48/2=24>>24\n\nDone", "48/2  = 24\nDone") == ["same", "same"]
+
+
+def test_steps_that_share_no_words_are_not_paired():
+    assert signs("Apples are red.\nEnd.", "Wholly other words here.\nEnd.") == [
+        "left",
+        "right",
+        "same",
+    ]
+
+
+def test_what_models_write_is_escaped():
+    row = compare("a <script>alert(1)</script>", "a <b onclick=x>b</b>").rows[0]
+    assert "<script" not in row.left_html
+    assert "<b" not in row.right_html
+
+
+def test_a_number_and_a_command_are_one_word():
+    row = compare("It is 1,200 or \\frac here", "It is 1,300 or \\dfrac here").rows[0]
+    assert "<del>1,200</del>" in row.left_html
+    assert "<ins>\\dfrac</ins>" in row.right_html
+
+
+@given(st.text("ab c.\n1", max_size=200), st.text("ab c.\n1", max_size=200))
+def test_every_step_appears_once_on_its_side(left, right):
+    rows = compare(left, right).rows
+    for side in ("left", "right"):
+        numbers = [getattr(row, side) for row in rows if getattr(row, side)]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_endless_texts_are_compared_as_far_as_it_makes_sense():
+    found = compare("word and word " * 10_000, "word or word " * 10_000)
+    assert found.left_out == 270_000 - 2 * LONGEST
+    assert found.rows
