@@ -1,20 +1,36 @@
 """Finding questions: every filter is in the address, and pages go by key, not by number.
 
-A page costs the same however far into a hundred thousand questions it lies: it begins after the
-last key of the page before.
+What questions and rationales have in common to be looked for stands here too; the rationales
+themselves are found in `curation.rationale_browsing`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db import connection
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from curation.models import Decision, Project, Question, Ranking, Rationale, Review, Score
+from curation import keyset
+from curation.keyset import Order
+from curation.models import (
+    Decision,
+    Place,
+    Project,
+    Question,
+    QuestionTag,
+    Ranking,
+    Rationale,
+    Review,
+    Score,
+    Tag,
+)
 
 PAGE = 50
 CORRECT = "answer_correct"
@@ -25,6 +41,8 @@ STATES = {
     "judged": "judged",
     "unjudged": "has rationales, not judged",
     "accepted": "has an accepted rationale",
+    "rejected": "has a rejected rationale",
+    "undecided": "has one neither accepted nor rejected",
 }
 RIGHT = {
     "": "any",
@@ -32,30 +50,60 @@ RIGHT = {
     "mixed": "some right, some wrong",
     "none": "none is right",
 }
-ORDERS = {"": "oldest first", "newest": "newest first"}
+ACCORD = {"": "any", "no": "judges disagree"}
+ORDERS = {"": "oldest first", "newest": "newest first", "identifier": "by identifier"}
+_ORDERS = {
+    "newest": Order(descending=True),
+    "identifier": Order("external_id", of=str),
+}
 
 
 @dataclass(frozen=True)
-class Search:
-    """What is looked for. Empty means any; `right` asks about the rationales of `role` alone."""
+class Sought:
+    """What both kinds of rows are looked for by. Empty means any.
+
+    `scorer`, `low` and `high` go together: the last score by that scorer lies between them.
+    """
 
     q: str = ""
     split: str = ""
     source: str = ""
-    state: str = ""
     role: str = ""
     right: str = ""
+    author: str = ""
+    batch: str = ""
+    tag: str = ""
+    scorer: str = ""
+    low: float | None = None
+    high: float | None = None
     order: str = ""
 
     def address(self, **more: object) -> str:
         """The query string that shows the same again, with `more`."""
-        given = {**self.__dict__, **more}
-        return urlencode({name: value for name, value in given.items() if value not in ("", None)})
+        return urlencode({**self.given(), **{k: v for k, v in more.items() if v not in ("", None)}})
+
+    def given(self) -> dict[str, Any]:
+        """What is asked for, without what is not."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if value not in ("", None)}
 
     @property
     def is_empty(self) -> bool:
         """Whether it finds everything, in whatever order."""
-        return not any(value for name, value in self.__dict__.items() if name != "order")
+        return not self.given().keys() - {"order"}
+
+    @property
+    def more(self) -> int:
+        """How many of the filters are set that stand behind “More filters”."""
+        return len(self.given().keys() - {"order", "q", "split", "source"})
+
+
+@dataclass(frozen=True)
+class Search(Sought):
+    """Questions; `right`, `author`, `batch` and scores ask about their rationales of `role`."""
+
+    state: str = ""
+    accord: str = ""
 
 
 @dataclass
@@ -69,6 +117,7 @@ class Row:
     accepted: int = 0
     rankings: int = 0
     right: float | None = None
+    tags: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -76,42 +125,81 @@ class Page:
     """Some rows, and the keys where the pages beside begin."""
 
     rows: list[Row] = field(default_factory=list)
-    before: int | None = None
-    after: int | None = None
+    before: str | None = None
+    after: str | None = None
 
 
 def matching(project: Project, search: Search) -> QuerySet[Question]:
     """The questions that the search finds."""
     found = Question.objects.filter(project=project)
     if search.q:
-        words = SearchQuery(search.q, config="english", search_type="websearch")
-        found = found.filter(Q(search=words) | Q(external_id=search.q))
+        found = found.filter(Q(search=words(search.q)) | Q(external_id=search.q))
     if search.split:
         found = found.filter(split=search.split)
     if search.source:
         found = found.filter(source=search.source)
+    if search.tag:
+        found = found.filter(Exists(tagged(QuestionTag, project, search.tag, "question")))
+    if search.accord == "no":
+        found = found.filter(at_odds())
     return by_author(in_state(found, search.state), search)
 
 
+def words(given: str) -> SearchQuery:
+    """What people type into a search box: words, "phrases", or, -not."""
+    return SearchQuery(given, config="english", search_type="websearch")
+
+
+def tagged(model: Any, project: Project, tag: str, row: str) -> QuerySet[Any]:
+    return model.objects.filter(
+        **{row: OuterRef("pk")}, tag__project=project, tag__name__iexact=tag
+    )
+
+
 def in_state(found: QuerySet[Question], state: str) -> QuerySet[Question]:
-    some = Exists(Rationale.objects.filter(question=OuterRef("pk")))
+    written = Rationale.objects.filter(question=OuterRef("pk"))
+    some = Exists(written)
     live = Review.objects.live().filter(rationale__question=OuterRef("pk"))
     judged = Exists(Ranking.objects.live().filter(question=OuterRef("pk"))) | Exists(live)
+    reviewed = Review.objects.live().filter(rationale=OuterRef("pk"))
     conditions = {
         "with": Q(some),
         "without": ~Q(some),
         "judged": Q(judged),
         "unjudged": Q(some) & ~Q(judged),
         "accepted": Q(Exists(live.filter(decision=Decision.ACCEPT))),
+        "rejected": Q(Exists(live.filter(decision=Decision.REJECT))),
+        "undecided": Q(Exists(written.filter(~Exists(reviewed)))),
     }
     return found.filter(conditions[state]) if state in conditions else found
 
 
+def at_odds() -> Q:
+    """Questions where one judge puts a before b and another b before a, or where one accepts
+    what another rejects."""
+    upside_down = Place.objects.filter(
+        ranking__question=OuterRef("pk"),
+        ranking__superseded_at=None,
+        ranking__places__rank__gt=F("rank"),
+        rationale__places__ranking__superseded_at=None,
+        rationale__places__ranking__places__rationale=F("ranking__places__rationale"),
+        rationale__places__ranking__places__rank__lt=F("rationale__places__rank"),
+    )
+    yes = Review.objects.live().filter(
+        decision=Decision.ACCEPT,
+        rationale__question=OuterRef("pk"),
+        rationale__reviews__decision=Decision.REJECT,
+        rationale__reviews__superseded_at=None,
+    )
+    return Q(Exists(upside_down)) | Q(Exists(yes))
+
+
 def by_author(found: QuerySet[Question], search: Search) -> QuerySet[Question]:
-    """Those with a rationale of the role, and with right and wrong ones of it as asked."""
-    if search.role:
-        written = Rationale.objects.filter(question=OuterRef("pk"), role=search.role)
-        found = found.filter(Exists(written))
+    """Those with a rationale as asked, and with right and wrong ones of the role as asked."""
+    written = written_as(search)
+    if written:
+        rationales = Rationale.objects.filter(written, question=OuterRef("pk"))
+        found = found.filter(Exists(rationales))
     right, wrong = marked(1, search.role), marked(0, search.role)
     conditions = {
         "all": Q(right) & ~Q(wrong),
@@ -121,49 +209,53 @@ def by_author(found: QuerySet[Question], search: Search) -> QuerySet[Question]:
     return found.filter(conditions[search.right]) if search.right in conditions else found
 
 
+def written_as(search: Sought) -> Q:
+    """The condition on rationales: who wrote them, in which work, with which score."""
+    condition = Q()
+    if search.role:
+        condition &= Q(role=search.role)
+    if search.author:
+        condition &= Q(author_model=search.author)
+    if search.batch:
+        condition &= Q(batch=search.batch)
+    return condition & scored(search)
+
+
+def scored(search: Sought) -> Q:
+    """Rationales whose last score by the scorer lies in the range."""
+    if not search.scorer or (search.low is None and search.high is None):
+        return Q()
+    bounds = {}
+    if search.low is not None:
+        bounds["value__gte"] = search.low
+    if search.high is not None:
+        bounds["value__lte"] = search.high
+    return Q(Exists(last_scores(search.scorer).filter(rationale=OuterRef("pk"), **bounds)))
+
+
+def last_scores(scorer: str) -> QuerySet[Score]:
+    newer = Score.objects.filter(
+        rationale=OuterRef("rationale"), scorer=scorer, pk__gt=OuterRef("pk")
+    )
+    return Score.objects.filter(~Exists(newer), scorer=scorer)
+
+
 def marked(value: int, role: str) -> Exists:
     """Whether a rationale of the question's was last scored so: 1 is right, 0 wrong."""
-    newer = Score.objects.filter(
-        rationale=OuterRef("rationale"), scorer=CORRECT, pk__gt=OuterRef("pk")
-    )
-    scores = Score.objects.filter(
-        ~Exists(newer), rationale__question=OuterRef("pk"), scorer=CORRECT, value=value
-    )
+    scores = last_scores(CORRECT).filter(rationale__question=OuterRef("pk"), value=value)
     return Exists(scores.filter(rationale__role=role) if role else scores)
 
 
 def page_of(
-    found: QuerySet[Question],
-    after: int | None = None,
-    before: int | None = None,
-    newest: bool = False,
+    found: QuerySet[Question], after: str | None = None, before: str | None = None, order: str = ""
 ) -> Page:
-    """The page that begins after a key, or that ends before one; the first without either.
-
-    `newest` turns the order round, and with it what comes after a key.
-    """
-    onward, backward = ("-pk", "pk") if newest else ("pk", "-pk")
-    beyond, nearer = ("pk__lt", "pk__gt") if newest else ("pk__gt", "pk__lt")
-    if before:
-        chosen = list(found.filter(**{nearer: before}).order_by(backward)[: PAGE + 1])
-        is_first, is_last = len(chosen) <= PAGE, False
-        chosen = chosen[:PAGE][::-1]
-    else:
-        rest = found.filter(**{beyond: after}) if after else found
-        chosen = list(rest.order_by(onward)[: PAGE + 1])
-        is_first, is_last = not after, len(chosen) <= PAGE
-        chosen = chosen[:PAGE]
-    if not chosen:
-        return Page()
-    return Page(
-        rows_of(chosen),
-        before=None if is_first else chosen[0].pk,
-        after=None if is_last else chosen[-1].pk,
-    )
+    """The page that begins after a key, or that ends before one; the first without either."""
+    chosen = keyset.page(found, _ORDERS.get(order, Order()), PAGE, after, before)
+    return Page(rows_of(chosen.rows), chosen.before, chosen.after)
 
 
 def rows_of(questions: list[Question]) -> list[Row]:
-    """The questions with their counts, in four queries."""
+    """The questions with their counts, in five queries."""
     rows = {question.pk: Row(question) for question in questions}
     rationales = Rationale.objects.filter(question__in=rows).order_by()
     for pk, role, count in rationales.values_list("question", "role").annotate(n=Count("pk")):
@@ -179,6 +271,9 @@ def rows_of(questions: list[Question]) -> list[Row]:
         rows[pk].rankings = count
     for pk, share in right_shares(rows).items():
         rows[pk].right = share
+    tags = QuestionTag.objects.filter(question__in=rows).order_by("tag__name")
+    for pk, name in tags.values_list("question", "tag__name"):
+        rows[pk].tags.append(name)
     return list(rows.values())
 
 
@@ -203,5 +298,29 @@ def neighbours(question: Question) -> tuple[int | None, int | None]:
 
 def sources_of(project: Project) -> list[str]:
     """Every source that questions came from."""
-    found = project.questions.order_by("source").values_list("source", flat=True).distinct()
-    return [source for source in found if source]
+    return [s for s in _distinct("curation_question", "source", project.pk) if s]
+
+
+def scorers() -> list[str]:
+    """The names of all scorers that ever scored anything."""
+    return _distinct("curation_score", "scorer")
+
+
+def tags_of(project: Project) -> list[str]:
+    return list(Tag.objects.filter(project=project).values_list("name", flat=True))
+
+
+def _distinct(table: str, column: str, project: int | None = None) -> list[str]:
+    """The different values of a column, leaping along an index instead of reading every row."""
+    within = "project_id = %(project)s" if project is not None else "true"
+    leap = f"SELECT {column} FROM {table} WHERE {within}"
+    sql = f"""
+        WITH RECURSIVE leaps(value) AS (
+            ({leap} ORDER BY {column} LIMIT 1)
+            UNION ALL
+            SELECT ({leap} AND {column} > leaps.value ORDER BY {column} LIMIT 1)
+            FROM leaps WHERE leaps.value IS NOT NULL
+        ) SELECT value FROM leaps WHERE value IS NOT NULL"""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"project": project})
+        return [value for (value,) in cursor.fetchall()]

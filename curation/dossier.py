@@ -13,7 +13,21 @@ from typing import Any
 
 from django.db.models import Prefetch
 
-from curation.models import Decision, Place, Question, Ranking, Rationale, Review, Score, User
+from curation import audit
+from curation.models import (
+    Adjudication,
+    Decision,
+    Place,
+    Question,
+    QuestionTag,
+    Ranking,
+    Rationale,
+    RationaleTag,
+    Review,
+    Score,
+    User,
+)
+from curation.utilities import Utility, utilities
 from curation.work import Work, work_of
 
 ANONYMOUS = "hidden while you may still judge it"
@@ -31,6 +45,20 @@ class Card:
     places: list[tuple[str, int]] = field(default_factory=list)
     accepts: list[Review] = field(default_factory=list)
     rejects: list[Review] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    utility: Utility | None = None
+    decided: str = ""  # what an adjudicator decided of it
+
+    @property
+    def mean_rank(self) -> float | None:
+        ranks = [rank for _, rank in self.places]
+        return sum(ranks) / len(ranks) if ranks else None
+
+    @property
+    def last_scores(self) -> list[Score]:
+        """What each scorer (and each model that scored) said last."""
+        last = {(score.scorer, score.model_id): score for score in self.scores}
+        return list(last.values())
 
     @property
     def correct(self) -> float | None:
@@ -73,10 +101,17 @@ def dossier(question: Question, reader: User) -> dict[str, Any]:
     names = names_for(reader, question)
     place(cards, rankings, names)
     decide(cards, reviews)
+    label(cards, question)
     events = [*history(rankings, reviews, names), *changes(question, names)]
+    if not blind:
+        weigh(cards, rankings)
+        events += decisions(cards, question, names)
+        events += [*corrections(cards, names), *taggings(question, names)]
     return {
         "cards": list(cards.values()),
         "blind": blind,
+        "judges": sum(ranking.superseded_at is None for ranking in rankings),
+        "question_tags": [row.tag.name for row in question.tags.select_related("tag")],
         "events": sorted(events, key=lambda event: event.at, reverse=True),
         "names_shown": names is None,
     }
@@ -165,21 +200,77 @@ def history(
     return [*ranked, *reviewed]
 
 
+def weigh(cards: dict[int, Card], rankings: list[Ranking]) -> None:
+    """What all live rankings together say of each, as an estimate with its interval."""
+    live = [ranking for ranking in rankings if ranking.superseded_at is None]
+    ranks = [{place.rationale_id: place.rank for place in one.places.all()} for one in live]
+    for pk, utility in utilities(ranks).items():
+        cards[pk].utility = utility
+
+
+def label(cards: dict[int, Card], question: Question) -> None:
+    tags = RationaleTag.objects.filter(rationale__question=question).order_by("tag__name")
+    for pk, name in tags.values_list("rationale", "tag__name"):
+        cards[pk].tags.append(name)
+
+
+def decisions(
+    cards: dict[int, Card], question: Question, names: dict[str, str] | None
+) -> list[Event]:
+    """What adjudicators decided; what holds is put on the cards."""
+    events = []
+    for one in Adjudication.objects.filter(question=question).select_related("by"):
+        stands = one.superseded_at is None
+        events.append(Event(one.at, name_of(one.by, names), "decided between the judges", stands))
+        for pk, decision in one.decisions.items() if stands else ():
+            cards[int(pk)].decided = f"{decision}ed"
+    return events
+
+
+def name_of(person: User | None, names: dict[str, str] | None) -> str:
+    if person is None:
+        return "the system"
+    return str(person) if names is None else names[f"person-{person.pk}"]
+
+
+def corrections(cards: dict[int, Card], names: dict[str, str] | None) -> list[Event]:
+    """When people wrote a better one."""
+    written = [card.rationale for card in cards.values() if card.rationale.author_user_id]
+    return [
+        Event(
+            one.created_at,
+            name_of(one.author_user, names),
+            f"corrected rationale {one.revises_id} as rationale {one.pk}"
+            if one.revises_id
+            else f"wrote rationale {one.pk}",
+            stands=True,
+        )
+        for one in written
+    ]
+
+
+def taggings(question: Question, names: dict[str, str] | None) -> list[Event]:
+    """Tags that are on the question and its rationales now."""
+    on_it = QuestionTag.objects.filter(question=question)
+    on_its = RationaleTag.objects.filter(rationale__question=question)
+    rows = [(row, "the question") for row in on_it.select_related("tag", "tagged_by")]
+    its = on_its.select_related("tag", "tagged_by")
+    rows += [(row, f"rationale {row.rationale_id}") for row in its]  # type: ignore[misc]
+    return [
+        Event(row.created_at, name_of(row.tagged_by, names), f"tagged {what} “{row.tag}”", True)
+        for row, what in rows
+    ]
+
+
 def changes(question: Question, names: dict[str, str] | None) -> list[Event]:
-    """When the question itself was changed, as the database's triggers noted it."""
-    events = list(question.events.select_related("pgh_context").order_by("pgh_id"))  # type: ignore[attr-defined]
-    people = User.objects.in_bulk({key for event in events if (key := user_of(event)) is not None})
-    found = []
-    for number, event in enumerate(events, start=1):
-        person = people.get(user_of(event) or 0)
-        who = "the system" if person is None else str(person)
-        if person is not None and names is not None:
-            who = names[f"person-{person.pk}"]
-        what = f"changed the question; its answer became “{event.reference_answer}”"
-        found.append(Event(event.pgh_created_at, who, what, number == len(events)))
-    return found
-
-
-def user_of(event: Any) -> int | None:
-    """The key of the person in whose request a trigger noted the event; None without a request."""
-    return event.pgh_context.metadata.get("user") if event.pgh_context else None
+    """When the question itself was changed, and how, as the database's triggers noted it."""
+    trail = audit.TRAILS["question"]
+    found = question.events.filter(pgh_label="update").select_related("pgh_context")  # type: ignore[attr-defined]
+    entries = [audit.Entry(trail, event) for event in found.order_by("pgh_id")]
+    audit.told(entries)
+    told = []
+    for number, entry in enumerate(entries, start=1):
+        what = "; ".join(f"{one.name} “{one.old}” → “{one.new}”" for one in entry.changes)
+        who = name_of(entry.who, names)
+        told.append(Event(entry.at, who, f"changed the question: {what}", number == len(entries)))
+    return told

@@ -21,6 +21,7 @@ from curation.models import Job, JobKind, JobStatus, Project, User
 TASKS = {
     JobKind.IMPORT: "curation.tasks.run_import",
     JobKind.EXPORT: "training.tasks.run_export",
+    JobKind.BULK: "curation.tasks.run_bulk",
 }
 # A batch takes less than a second, so a job that is silent for this long has lost its worker.
 SILENCE = timedelta(seconds=60)

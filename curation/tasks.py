@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import current_app, shared_task
 
-from curation import jobs, uploads
+from curation import bulk, jobs, uploads, words
 from curation.ingest.job import perform
 from curation.models import Job
 
@@ -15,6 +15,19 @@ def run_import(job_pk: int) -> None:
     job = Job.objects.select_related("project").filter(pk=job_pk).first()
     if job and job.claim():
         perform(job)
+
+
+@shared_task(name="curation.tasks.run_bulk", queue="cpu")
+def run_bulk(job_pk: int) -> None:
+    """Do a deed on many rows, unless somebody else has it, it is over, or its project is gone."""
+    job = Job.objects.select_related("project", "created_by").filter(pk=job_pk).first()
+    if job and job.claim():
+        bulk.perform(job)
+
+
+@shared_task(name="curation.tasks.index_words", queue="cpu")
+def index_words() -> int:
+    return words.index_all()
 
 
 @shared_task(name="curation.tasks.requeue_lost_jobs", queue="cpu")
@@ -29,3 +42,4 @@ def sweep_uploads() -> int:
 
 current_app.add_periodic_task(15.0, requeue_lost_jobs.s(), name="requeue-lost-jobs")
 current_app.add_periodic_task(6 * 3600.0, sweep_uploads.s(), name="sweep-uploads")
+current_app.add_periodic_task(20.0, index_words.s(), name="index-words")

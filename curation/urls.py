@@ -1,6 +1,17 @@
 from django.urls import path
 
-from curation.views import imports, jobs, members, models, projects, questions, queues, review
+from curation.views import (
+    audit,
+    bulk,
+    imports,
+    jobs,
+    members,
+    models,
+    projects,
+    questions,
+    queues,
+    review,
+)
 
 urlpatterns = [
     path("", projects.project_list, name="projects"),
@@ -9,6 +20,11 @@ urlpatterns = [
     path("p/<slug:slug>/settings/", projects.project_settings, name="project-settings"),
     path("p/<slug:slug>/questions/", questions.question_list, name="questions"),
     path("p/<slug:slug>/questions/<int:pk>/", questions.question_page, name="question"),
+    path("p/<slug:slug>/questions/bulk/", bulk.questions_bulk, name="questions-bulk"),
+    path("p/<slug:slug>/rationales/", questions.rationale_list, name="rationales"),
+    path("p/<slug:slug>/rationales/bulk/", bulk.rationales_bulk, name="rationales-bulk"),
+    path("p/<slug:slug>/audit/", audit.audit_page, name="audit"),
+    path("p/<slug:slug>/audit/file/", audit.audit_file, name="audit-file"),
     path("p/<slug:slug>/members/", members.member_list, name="members"),
     path("p/<slug:slug>/members/<int:pk>/role/", members.member_role, name="member-role"),
     path("p/<slug:slug>/members/<int:pk>/remove/", members.member_remove, name="member-remove"),

@@ -1,15 +1,12 @@
-"""The forms of a project: its names, its members, and what to look for among its questions."""
+"""The forms of a project: its names and its members."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django import forms
 from django.utils.text import slugify
 
-from curation.browsing import ORDERS, RIGHT, STATES, Search, sources_of
 from curation.members import find_user
-from curation.models import Project, RationaleRole, Role, Split, User
+from curation.models import Project, Role, User
 
 RESERVED = {"new"}
 
@@ -60,30 +57,3 @@ class MemberForm(forms.Form):
 
     def clean_user(self) -> User:
         return find_user(self.cleaned_data["user"])
-
-
-class SearchForm(forms.Form):
-    q = forms.CharField(
-        label="Words",
-        required=False,
-        max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "apples -basket"}),
-    )
-    split = forms.ChoiceField(required=False, choices=[("", "any"), *Split.choices])
-    source = forms.ChoiceField(required=False)
-    state = forms.ChoiceField(required=False, choices=list(STATES.items()))
-    role = forms.ChoiceField(
-        label="Written by", required=False, choices=[("", "anybody"), *RationaleRole.choices]
-    )
-    right = forms.ChoiceField(label="Answers", required=False, choices=list(RIGHT.items()))
-    order = forms.ChoiceField(required=False, choices=list(ORDERS.items()))
-
-    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = [("", "any"), *((source, source) for source in sources_of(project))]
-        self.fields["source"].choices = choices  # type: ignore[attr-defined]
-
-    def search(self) -> Search:
-        """What is asked for, as far as it makes sense."""
-        self.is_valid()
-        return Search(**{name: self.cleaned_data.get(name, "") for name in self.fields})

@@ -1,36 +1,63 @@
-"""Questions to search, and one question with everything that was written and said about it."""
+"""Questions and rationales to search, and one question with everything that was said about it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
+from curation import browsing, rationale_browsing
 from curation.access import get_project_for
-from curation.browsing import matching, neighbours, page_of
+from curation.browsing import neighbours, tags_of
 from curation.dossier import dossier
-from curation.forms.project import SearchForm
-from curation.requests import Request, whole_number
+from curation.forms.browsing import RationaleSearchForm, SearchForm
+from curation.keyset import Count
+from curation.models import Decision, Project
+from curation.reasons import reasons_of
+from curation.requests import Request
 
 
 def question_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
     form = SearchForm(request.GET, project=project)
     search = form.search()
-    found = matching(project, search)
+    found = browsing.matching(project, search)
+    after, before = request.GET.get("after"), request.GET.get("before")
     context = {
         "project": project,
         "section": "questions",
         "form": form,
         "search": search,
-        "total": found.order_by().count(),
-        "page": page_of(
-            found,
-            whole_number(request.GET.get("after")),
-            whole_number(request.GET.get("before")),
-            newest=search.order == "newest",
-        ),
+        "here": search.address(after=after, before=before),
+        "count": Count.of(found),
+        "page": browsing.page_of(found, after, before, search.order),
+        **bulk_choices(request, project),
     }
-    return render(request, "curation/question_list.html", context)
+    page = "curation/question_list.html"
+    return render(request, f"{page}#found" if request.htmx else page, context)
+
+
+def rationale_list(request: Request, slug: str) -> HttpResponse:
+    project = get_project_for(request.user, slug)
+    veiled = rationale_browsing.veiled(project, request.user)
+    form = RationaleSearchForm(request.GET, project=project, veiled=veiled)
+    search = form.search()
+    found = rationale_browsing.matching(project, search)
+    after, before = request.GET.get("after"), request.GET.get("before")
+    context = {
+        "project": project,
+        "section": "questions",
+        "form": form,
+        "search": search,
+        "veiled": veiled,
+        "here": search.address(after=after, before=before),
+        "count": Count.of(found),
+        "page": rationale_browsing.page_of(found, search, request.user, after, before),
+        **bulk_choices(request, project),
+    }
+    page = "curation/rationale_list.html"
+    return render(request, f"{page}#found" if request.htmx else page, context)
 
 
 def question_page(request: Request, slug: str, pk: int) -> HttpResponse:
@@ -45,5 +72,18 @@ def question_page(request: Request, slug: str, pk: int) -> HttpResponse:
         "before": before,
         "after": after,
         **dossier(question, request.user),
+        **bulk_choices(request, project),
     }
     return render(request, "curation/question.html", context)
+
+
+def bulk_choices(request: Request, project: Project) -> dict[str, Any]:
+    """What the bar offers to those who may act on many rows."""
+    if not request.user.has_perm("curation.research", project):
+        return {"may_act": False}
+    return {
+        "may_act": True,
+        "queues": project.queues.filter(is_open=True)[:200],
+        "tags": tags_of(project),
+        "reasons": reasons_of(project)[Decision.REJECT],
+    }

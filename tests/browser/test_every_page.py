@@ -26,7 +26,7 @@ NO_PAGES = {
     "import-preview", "queue-preview", "version-preview", "review-draft", "review-layout",
     "review-skip", "review-item", "run-metrics", "version-file", "version-left-out",
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
-    "queue-fill",
+    "queue-fill", "audit-file",
 }  # fmt: skip
 
 
@@ -61,7 +61,12 @@ def addresses(project: Project) -> dict[str, str]:
             found[name] = reverse(name, args=[slug])
     new = reverse("run-new", args=[slug])
     found |= {f"run-new {kind}": f"{new}?kind={kind}" for kind in ("generate", "evaluate", "score")}
-    return {**found, "question-searched": f"{found['questions']}?q=nothing+like+this"}
+    found |= {
+        "question-searched": f"{found['questions']}?q=nothing+like+this",
+        "rationales-sifted": f"{found['rationales']}?order=high&scorer=tokens&right=yes",
+        "audit-narrowed": f"{found['audit']}?kind=review",
+    }
+    return found
 
 
 def page_names() -> set[str]:

@@ -14,7 +14,7 @@ judge did not place is *unknown* to that judge, not last. Three readings:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -133,6 +133,31 @@ def plackett_luce(
             break
     centred = np.round(utilities - utilities.mean(), 9)
     return {i: float(u) for i, u in zip(ids, centred, strict=True)}
+
+
+def utilities_with_bounds(
+    rankings: Sequence[Mapping[int, int]], prior: float = 0.1, z: float = 1.959964
+) -> dict[int, tuple[float, float, float]]:
+    """Utility, lower and upper bound of all that some ranking compares, for people to look at.
+
+    The interval is Laplace's: the posterior is taken as normal about its mode, with the inverse
+    curvature there as covariance, and utilities are read as differences from their mean.
+    """
+    compared = [({str(i): rank for i, rank in r.items()}, 1.0) for r in rankings if len(r) > 1]
+    ids = sorted({i for ranks, _ in compared for i in ranks}, key=int)
+    if not ids:
+        return {}
+    values = plackett_luce(ids, compared, prior)
+    place = {i: n for n, i in enumerate(ids)}
+    stages = [stage for ranks, weight in compared for stage in tied_stages(ranks, weight, place)]
+    at = np.array([values[i] for i in ids])
+    _, _, curve = log_posterior(at, stages, prior)
+    centring = np.eye(len(ids)) - 1 / len(ids)
+    spread = np.sqrt(np.diag(centring @ np.linalg.inv(-curve) @ centring))
+    return {
+        int(i): (u, u - z * s, u + z * s)
+        for i, u, s in zip(ids, at.tolist(), spread.tolist(), strict=True)
+    }
 
 
 Stage = tuple[list[int], list[int], float]  # the tied winners, those left, the judge's weight

@@ -1,0 +1,118 @@
+"""Pages by key: each begins after the last row of the page before.
+
+Such a page costs the same however far into a million rows it lies, and a row that comes or goes
+moves no other row to a page that has been read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Generic, TypeVar
+
+from django.db.models import F, Model, Q, QuerySet
+
+M = TypeVar("M", bound=Model)
+COUNTED = 10_000  # an exact count of more rows than this costs more than the page
+
+
+@dataclass(frozen=True)
+class Order:
+    """By `column`, then by key; both upwards or both downwards. `of` reads a value in a key."""
+
+    column: str = "pk"
+    descending: bool = False
+    of: type = int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What rows are sorted by; `page` annotates them with `sort_value`."""
+        return ("pk",) if self.column == "pk" else ("sort_value", "pk")
+
+    def ordering(self, backward: bool = False) -> list[str]:
+        sign = "-" if self.descending != backward else ""
+        return [sign + column for column in self.columns]
+
+    def beyond(self, key: tuple[Any, ...], backward: bool = False) -> Q:
+        """What comes after a key (or before it); worded so that an index finds the beginning."""
+        than = "lt" if self.descending != backward else "gt"
+        if len(key) == 1:
+            return Q(**{f"pk__{than}": key[0]})
+        value, pk = key
+        further = Q(**{f"sort_value__{than}": value}) | Q(**{f"pk__{than}": pk})
+        return Q(**{f"sort_value__{than}e": value}) & further
+
+    def key_of(self, row: Model) -> str:
+        """The row's key as an address holds it: `17`, or `0.25,17`."""
+        if self.column == "pk":
+            return str(row.pk)
+        return f"{row.sort_value},{row.pk}"  # type: ignore[attr-defined]
+
+    def read(self, given: str | None) -> tuple[Any, ...] | None:
+        """The key in an address; None for what is none."""
+        value, _, last = (given or "").rpartition(",")
+        if not (last.isascii() and last.isdigit() and len(last) < 19):
+            return None
+        if self.column == "pk":
+            return None if value else (int(last),)
+        try:
+            found = self.of(value)
+        except ValueError:
+            return None
+        return (found, int(last)) if self.of is not float or isfinite(found) else None
+
+
+@dataclass
+class Slice(Generic[M]):
+    """Some rows, and the keys where the pages beside it begin; None at either end."""
+
+    rows: list[M] = field(default_factory=list)
+    before: str | None = None
+    after: str | None = None
+
+
+def page(
+    found: QuerySet[M], order: Order, size: int, after: str | None = None, before: str | None = None
+) -> Slice[M]:
+    """The rows after a key, or those that end before one; the first without either."""
+    if order.column != "pk":
+        found = found.annotate(sort_value=F(order.column))
+    ends, begins = order.read(before), order.read(after)
+    if ends:
+        rows = _some(found.filter(order.beyond(ends, backward=True)), order.ordering(True), size)
+        return _slice(rows[:size][::-1], order, len(rows) > size, True)
+    rest = found.filter(order.beyond(begins)) if begins else found
+    rows = _some(rest, order.ordering(), size)
+    return _slice(rows[:size], order, bool(begins), len(rows) > size)
+
+
+def _some(found: QuerySet[M], ordering: Sequence[str], size: int) -> list[M]:
+    """One more than the page, to know whether there are more."""
+    return list(found.order_by(*ordering)[: size + 1])
+
+
+def _slice(rows: list[M], order: Order, has_before: bool, has_after: bool) -> Slice[M]:
+    if not rows:
+        return Slice()
+    return Slice(
+        rows,
+        before=order.key_of(rows[0]) if has_before else None,
+        after=order.key_of(rows[-1]) if has_after else None,
+    )
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many there are, as far as it was counted."""
+
+    number: int
+    is_exact: bool = True
+
+    @classmethod
+    def of(cls, found: QuerySet[Any]) -> Count:
+        number = found.order_by()[: COUNTED + 1].count()
+        return cls(min(number, COUNTED), number <= COUNTED)
+
+    def __str__(self) -> str:
+        return f"{self.number:,}" if self.is_exact else f"more than {self.number:,}"
