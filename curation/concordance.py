@@ -24,7 +24,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-Said = Mapping[int, int]  # rationale -> rank
+Said = Mapping[int, float]  # rationale -> rank
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -96,20 +96,28 @@ def taus(one: Floats, other: Floats) -> Floats:
         return score / np.sqrt(ones * others)
 
 
-def coincidences(unit: Ints, value: Ints, values: int) -> tuple[Floats, Ints]:
-    """Each unit's part `[U, V, V]` in the matrix of coincidences, and which units `[U]` they are.
+def counts_of(unit: Ints, value: Ints) -> tuple[Floats, Ints]:
+    """How often each unit was given each value `[U, V]`, and the first row `[U]` that names it.
 
-    `unit` and `value` `[n]` name what was said: the value, from 0, that somebody gave a unit.
-    Units with one value only pair with nothing and are left out.
+    `unit` and `value` `[n]` are what was said: that somebody gave the unit the value. A unit with
+    a single value pairs with nothing and is left out.
     """
-    units, row = np.unique(unit, return_inverse=True)
-    counts = np.zeros((len(units), values))
-    np.add.at(counts, (row, value), 1)
-    said = counts.sum(1)
-    counts, units, said = counts[said > 1], units[said > 1], said[said > 1]
-    pairs = counts[:, :, None] * counts[:, None, :]
-    pairs[:, range(values), range(values)] -= counts
-    return pairs / (said - 1)[:, None, None], units
+    known, place = np.unique(value, return_inverse=True)
+    units, first, row = np.unique(unit, return_index=True, return_inverse=True)
+    counts = np.zeros((len(units), len(known)))
+    np.add.at(counts, (row, place), 1)
+    paired = counts.sum(1) > 1
+    return counts[paired], first[paired]
+
+
+def coincidences(bundle: Ints, counts: Floats) -> Floats:
+    """The coincidences `[G, V, V]` of the values within units, summed by bundle `[U]`."""
+    weight = 1 / (counts.sum(1) - 1)
+    parts = np.zeros((int(bundle.max(initial=-1)) + 1, counts.shape[1], counts.shape[1]))
+    for group in range(len(parts)):
+        own, of_own = counts[bundle == group], weight[bundle == group]
+        parts[group] = own.T @ (own * of_own[:, None]) - np.diag(of_own @ own)
+    return parts
 
 
 def alphas(matrix: Floats, *, ordinal: bool) -> Floats:
@@ -132,7 +140,16 @@ def _ordinal(margins: Floats) -> Floats:
 
 def alpha(unit: Ints, value: Ints, *, ordinal: bool) -> float | None:
     """Krippendorff's alpha of what was said of units; values in their natural order."""
-    known, places = np.unique(value, return_inverse=True)
-    parts, _ = coincidences(unit, places, len(known))
-    found = alphas(parts.sum(0)[None], ordinal=ordinal)
-    return None if np.isnan(found[0]) else float(found[0])
+    counts, first = counts_of(unit, value)
+    found = alphas(coincidences(np.zeros_like(first), counts), ordinal=ordinal)
+    return float(found[0]) if len(found) and np.isfinite(found[0]) else None
+
+
+def mid_ranks_of(ranks: Floats) -> Floats:
+    """Each row's ranks `[R, N]` from 1, ties at their mean; NaN, unplaced, stays."""
+    found = np.full_like(ranks, np.nan)
+    for n in range(ranks.shape[1]):
+        own = ranks[:, n, None]
+        place = (ranks < own).sum(1) + ((ranks == own).sum(1) + 1) / 2
+        found[:, n] = np.where(np.isfinite(ranks[:, n]), place, np.nan)
+    return found

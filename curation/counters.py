@@ -7,12 +7,13 @@ figures ought to be; `manage.py recount` compares and mends.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, Max, Q
 from django.utils import timezone
 
-from curation.concordance import Said, kendalls_w, splits
+from curation.concordance import kendalls_w, splits
 from curation.models import Assignment, AssignmentStatus, Place, Queue, QueueItem, Review, Tally
 
 SUBMITTED = Q(status=AssignmentStatus.SUBMITTED)
@@ -59,7 +60,7 @@ def agreement_on(item: QueueItem) -> tuple[float | None, bool]:
     places = Place.objects.filter(
         ranking__assignment__item=item, ranking__superseded_at=None
     ).values_list("ranking_id", "rationale_id", "rank")
-    said: dict[int, Said] = {}
+    said: dict[int, dict[int, float]] = {}
     for ranking, rationale, rank in places:
         said.setdefault(ranking, {})[rationale] = rank
     reviews = Review.objects.live().filter(assignment__item=item)
@@ -103,8 +104,8 @@ def _items_drifted(queue: Queue, mend: bool) -> list[Drift]:
 
 def _tallies_drifted(queue: Queue, mend: bool) -> list[Drift]:
     done = Assignment.objects.filter(queue=queue).order_by().values("user")
-    counted = {
-        row["user"]: row
+    counted: dict[int, dict[str, Any]] = {
+        row["user"]: dict(row)
         for row in done.annotate(
             submitted=Count("pk", SUBMITTED), skipped=Count("pk", SKIPPED), last=Max("finished_at")
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef
 from django.urls import reverse
 
-from curation.leases import offered
+from curation.leases import may_judge, offered
 from curation.models import Decision, Project, Question, Ranking, Rationale, Review, User
 
 
@@ -96,7 +96,7 @@ def to_curate(project: Project, user: User) -> Iterator[Next]:
 def waiting(project: Project, user: User) -> Iterator[Next]:
     """Open queues that have something for this person."""
     for queue in project.queues.filter(is_open=True)[:5]:
-        count = offered(queue, user).count()
+        count = offered(queue, user).count() if may_judge(queue, user) else 0
         if count:
             groups = "group waits" if count == 1 else "groups wait"
             yield Next(

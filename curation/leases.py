@@ -56,7 +56,9 @@ def claim_ahead(queue: Queue, user: User) -> Assignment | None:
         if ready or not queue.is_open or not mine.filter(status=AssignmentStatus.LEASED).exists():
             return ready
         item = _gold(queue, user) or _passing(queue, user)
-        return item and _hold(item, user, AssignmentStatus.AHEAD, timezone.now() + AHEAD_FOR)
+        return (
+            _hold(item, user, AssignmentStatus.AHEAD, timezone.now() + AHEAD_FOR) if item else None
+        )
 
 
 def may_judge(queue: Queue, user: User) -> bool:
@@ -202,7 +204,7 @@ def _kept_ready(queue: Queue, user: User) -> Assignment | None:
 
 def _new(queue: Queue, user: User) -> Assignment | None:
     item = _gold(queue, user) or _pick(queue, user) or _taken_over(queue, user)
-    return item and _hold(item, user, AssignmentStatus.LEASED, _until(queue))
+    return _hold(item, user, AssignmentStatus.LEASED, _until(queue)) if item else None
 
 
 def _hold(item: QueueItem, user: User, status: str, until: datetime) -> Assignment:

@@ -56,6 +56,13 @@ def latest_work(project: Project) -> list[Work]:
     return sorted(found, key=lambda work: work.at, reverse=True)[:LATEST]
 
 
+def finished_work(project: Project) -> list[Work]:
+    """The newest hundred that are done: what may have written rationales."""
+    wanted = Q(status="done")
+    found = [work for source in (jobs, *_sources) for work in source(project, wanted)]
+    return sorted(found, key=lambda work: work.at, reverse=True)[:100]
+
+
 def work_of(project: Project, batches: Collection[UUID]) -> dict[UUID, Work]:
     """Which piece of work each batch is. A batch of the command line is none."""
     if not batches:
