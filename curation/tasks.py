@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from celery import current_app, shared_task
 
-from curation import bulk, jobs, uploads, words
+from curation import agreement, bulk, jobs, uploads, words
 from curation.ingest.job import perform
-from curation.models import Job
+from curation.models import Job, Project, Queue
 
 
 @shared_task(name="curation.tasks.run_import", queue="cpu")
@@ -35,6 +35,23 @@ def requeue_lost_jobs() -> int:
     return jobs.requeue_lost()
 
 
+@shared_task(name="curation.tasks.measure_agreement", queue="cpu")
+def measure_agreement(scope: tuple[int, int | None]) -> None:
+    """Compute the figures of a project, or of one of its queues, unless it is gone."""
+    project_pk, queue_pk = scope
+    project = Project.objects.filter(pk=project_pk).first()
+    queues = Queue.objects.filter(project=project_pk)
+    if project and queue_pk is None:
+        agreement.measure(project)
+    elif project and (queue := queues.filter(pk=queue_pk or 0).first()):
+        agreement.measure(project, queue)
+
+
+@shared_task(name="curation.tasks.measure_stale_agreement", queue="cpu")
+def measure_stale_agreement() -> int:
+    return agreement.measure_stale()
+
+
 @shared_task(name="curation.tasks.sweep_uploads", queue="cpu")
 def sweep_uploads() -> int:
     return uploads.sweep()
@@ -43,3 +60,4 @@ def sweep_uploads() -> int:
 current_app.add_periodic_task(15.0, requeue_lost_jobs.s(), name="requeue-lost-jobs")
 current_app.add_periodic_task(6 * 3600.0, sweep_uploads.s(), name="sweep-uploads")
 current_app.add_periodic_task(20.0, index_words.s(), name="index-words")
+current_app.add_periodic_task(30.0, measure_stale_agreement.s(), name="measure-stale-agreement")

@@ -1,6 +1,8 @@
 from django.urls import path
 
 from curation.views import (
+    adjudication,
+    agreement,
     audit,
     bulk,
     imports,
@@ -10,7 +12,9 @@ from curation.views import (
     projects,
     questions,
     queues,
+    rationales,
     review,
+    review_choices,
 )
 
 urlpatterns = [
@@ -34,6 +38,39 @@ urlpatterns = [
     path("p/<slug:slug>/queues/<int:pk>/", queues.queue_page, name="queue"),
     path("p/<slug:slug>/queues/<int:pk>/open/", queues.queue_open, name="queue-open"),
     path("p/<slug:slug>/queues/<int:pk>/fill/", queues.queue_fill, name="queue-fill"),
+    path("p/<slug:slug>/queues/<int:pk>/refresh/", queues.queue_refresh, name="queue-refresh"),
+    path("p/<slug:slug>/queues/<int:pk>/settings/", queues.queue_settings, name="queue-settings"),
+    path("p/<slug:slug>/queues/<int:pk>/gold/", queues.queue_gold, name="queue-gold"),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/gold/<int:item_pk>/remove/",
+        queues.queue_gold_remove,
+        name="queue-gold-remove",
+    ),
+    path("p/<slug:slug>/queues/<int:pk>/ahead/", queues.review_ahead, name="review-ahead"),
+    path("p/<slug:slug>/agreement/", agreement.agreement, name="agreement"),
+    path("p/<slug:slug>/agreement/items/", agreement.agreement_items, name="agreement-items"),
+    path("p/<slug:slug>/agreement/measure/", agreement.agreement_measure, name="agreement-measure"),
+    path("p/<slug:slug>/queues/<int:pk>/agreement/", agreement.agreement, name="queue-agreement"),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/agreement/items/",
+        agreement.agreement_items,
+        name="queue-agreement-items",
+    ),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/agreement/measure/",
+        agreement.agreement_measure,
+        name="queue-agreement-measure",
+    ),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/adjudication/",
+        adjudication.adjudication_list,
+        name="adjudication",
+    ),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/adjudication/<int:question_pk>/",
+        adjudication.adjudicate,
+        name="adjudicate",
+    ),
     path("p/<slug:slug>/queues/<int:pk>/review/", review.review, name="review"),
     path("p/<slug:slug>/queues/<int:pk>/review/mine/", review.review_mine, name="review-mine"),
     path(
@@ -51,7 +88,32 @@ urlpatterns = [
         review.review_draft,
         name="review-draft",
     ),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/review/<int:assignment_pk>/more/",
+        review.review_more,
+        name="review-more",
+    ),
+    path(
+        "p/<slug:slug>/queues/<int:pk>/review/<int:assignment_pk>/diff/",
+        review.review_diff,
+        name="review-diff",
+    ),
     path("p/<slug:slug>/review-layout/", review.review_layout, name="review-layout"),
+    path("p/<slug:slug>/review-keys/", review_choices.review_keys, name="review-keys"),
+    path("p/<slug:slug>/settings/reasons/", review_choices.reasons, name="reasons"),
+    path("p/<slug:slug>/questions/<int:pk>/diff/", rationales.diff, name="diff"),
+    path("p/<slug:slug>/rationales/<int:pk>/", rationales.rationale_page, name="rationale"),
+    path(
+        "p/<slug:slug>/rationales/<int:pk>/correct/",
+        rationales.rationale_correct,
+        name="rationale-correct",
+    ),
+    path("p/<slug:slug>/rationales/<int:pk>/comments/", rationales.comment, name="comment"),
+    path(
+        "p/<slug:slug>/comments/<int:pk>/withdraw/",
+        rationales.comment_withdraw,
+        name="comment-withdraw",
+    ),
     path("p/<slug:slug>/import/", imports.import_new, name="import"),
     path("p/<slug:slug>/import/<str:ticket>/", imports.import_preview, name="import-preview"),
     path("p/<slug:slug>/jobs/", jobs.job_list, name="jobs"),

@@ -45,6 +45,19 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
     "queue": (READ, None),
     "queue-open": (None, RESEARCH),
     "queue-fill": (None, RESEARCH),
+    "queue-refresh": (None, RESEARCH),
+    "queue-settings": (RESEARCH, RESEARCH),
+    "queue-gold": (RESEARCH, RESEARCH),
+    "queue-gold-remove": (None, RESEARCH),
+    "review-ahead": (None, JUDGE),
+    "agreement": (READ, None),
+    "agreement-items": (READ, None),
+    "agreement-measure": (None, RESEARCH),
+    "queue-agreement": (READ, None),
+    "queue-agreement-items": (READ, None),
+    "queue-agreement-measure": (None, RESEARCH),
+    "adjudication": (RESEARCH, None),
+    "adjudicate": (RESEARCH, RESEARCH),
     "review": (JUDGE, None),
     "review-mine": (JUDGE, None),
     "review-layout": (None, JUDGE),
@@ -75,6 +88,7 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
 }
 # Addresses with a rule of their own, tested where they are: an assignment is its holder's alone,
 # a ticket belongs to its upload, a file to its job, and these two need no project.
+NO_KEY = {"queue-new", "queue-preview"}
 ELSEWHERE = {
     "projects", "project-new", "review-item", "review-skip", "review-draft", "import-preview",
     "job-file",
@@ -114,13 +128,20 @@ def addresses(project, owner) -> dict[str, str]:
         "job": job.pk, "job-cancel": job.pk, "job-again": job.pk, "model": student.pk,
         "run": run.pk, "run-metrics": run.pk, "run-cancel": run.pk, "evaluation": evaluation.pk,
         "version": 1, "version-file": 1, "version-left-out": 1, "version-exports": 1,
-        **dict.fromkeys(("queue", "queue-open", "queue-fill", "review", "review-mine"), queue.pk),
+        **dict.fromkeys(
+            (name for name in TABLE if name.startswith("queue-") and name not in NO_KEY), queue.pk
+        ),
+        **dict.fromkeys(("queue", "review", "review-mine"), queue.pk),
+        **dict.fromkeys(("review-ahead", "adjudication"), queue.pk),
     }  # fmt: skip
     found = {
         name: reverse(name, args=[project.slug, *([keys[name]] if name in keys else [])])
         for name in TABLE
-        if name != "export-new"
+        if name not in {"export-new", "adjudicate", "queue-gold-remove"}
     }
+    item = queue.items.get()
+    found["adjudicate"] = f"{found['adjudication']}{item.question_id}/"
+    found["queue-gold-remove"] = f"{found['queue-gold']}{item.pk}/remove/"
     return {**found, "export-new": reverse("export-new", args=[project.slug, 1, "sft"])}
 
 
