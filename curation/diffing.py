@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from django.db.models import Count, Q
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from curation import rendering
+from curation.models import Decision, Rationale
 from curation.stepping import Step, cut
 
 LONGEST = 60_000  # characters of each text that are compared
@@ -69,6 +71,18 @@ def compare(left: str, right: str) -> Difference:
         else:
             rows += [_row(x, y) for x, y in _paired(a[i1:i2], b[j1:j2])]
     return Difference(rows, max(0, len(left) - LONGEST) + max(0, len(right) - LONGEST))
+
+
+def counterpart(rationale: Rationale, blind: bool) -> Rationale | None:
+    """What a rationale is best compared with: what it corrects, or else the accepted one that most
+    people accept (unless that is to be kept from the reader), or else any other."""
+    if rationale.revises_id:
+        return rationale.revises
+    others = rationale.question.rationales.exclude(pk=rationale.pk)
+    if not blind:
+        yes = Q(reviews__decision=Decision.ACCEPT, reviews__superseded_at=None)
+        others = others.annotate(accepts=Count("reviews", filter=yes)).order_by("-accepts", "pk")
+    return others.select_related("author_model", "author_user").first()
 
 
 def _steps(count: int) -> str:

@@ -12,34 +12,31 @@ from enum import StrEnum
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from curation.leases import free_slot, settle
+from curation.counters import count_submitted
+from curation.leases import HOLDING, free_slot, settle
 from curation.models import (
+    Asked,
     Assignment,
     AssignmentStatus,
     Decision,
     LanguageModel,
     Place,
     Question,
-    Queue,
     Ranking,
     Rationale,
     Review,
+    StepLabel,
+    StepQuality,
     User,
 )
+from curation.stepping import StepsSaid, cut
 
 Ranks = Mapping[int, int]
+Steps = Mapping[int, StepsSaid]
 LONGEST = 24 * 3600.0
-REASONS = {
-    "wrong_answer": "Wrong answer",
-    "wrong_step": "A step is wrong",
-    "missing_step": "A step is missing",
-    "misread": "Misreads the question",
-    "unclear": "Hard to follow",
-    "other": "Something else",
-}
+MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,7 @@ def submit(
     ranks: Ranks,
     decisions: Mapping[int, Verdict | str],
     *,
+    steps: Steps | None = None,
     as_shown: bool = False,
     seconds: float | None = None,
     note: str = "",
@@ -141,6 +139,7 @@ def submit(
 ) -> Result:
     """Record all that a person said about the item they hold, in one transaction.
 
+    `steps`: what is said of each rationale's steps, where the queue asks for it.
     `as_shown`: "the order I was shown is right"; it stands only where no rank is given.
     `seen`: the `edition` of the assignment that the page was made from. Where the assignment has
     been submitted since, nothing is written and the answer is ALREADY or DIFFERS; with the
@@ -149,20 +148,23 @@ def submit(
     stands beside theirs (EXTRA). Raises ValidationError with a sentence for the person.
     """
     held = (
-        Assignment.objects.select_for_update()
-        .select_related("question", "user")
+        Assignment.objects.select_for_update(of=("self",))
+        .select_related("question", "user", "queue")
         .get(pk=assignment.pk)
     )
     verdicts = {pk: _checked(Verdict.of(said)) for pk, said in decisions.items()}
     if as_shown and not ranks:
         ranks = {pk: place for place, pk in enumerate(held.shown_order, 1)}
-    _check_said(held, ranks, verdicts)
+    steps = {pk: told for pk, told in (steps or {}).items() if told != StepsSaid()}
+    _check_said(held, ranks, verdicts, steps)
+    labels = _labelled(held, steps)
     before = held.status
     if before == AssignmentStatus.SUBMITTED and seen != edition(held):
-        return _came_twice(held, ranks, verdicts)
+        return _came_twice(held, ranks, verdicts, steps, labels)
     _lock(held.question_id)
     _record_ranking(held, ranks, _bounded(seconds), note)
     _record_reviews(held, verdicts)
+    _record_labels(held, labels)
     return _close(held, before)
 
 
@@ -182,6 +184,25 @@ def said(assignment: Assignment) -> tuple[dict[int, int], dict[int, Verdict]]:
     return dict(places), {
         r.rationale_id: Verdict(r.decision, tuple(r.reasons), r.note) for r in reviews
     }
+
+
+def said_of_steps(assignment: Assignment) -> dict[int, StepsSaid]:
+    """What the assignment's live step labels say, rationale by rationale."""
+    found = _live_labels(assignment)
+    thoughts = _thoughts(found)
+    return {pk: StepsSaid.gathered(labels, len(cut(thoughts[pk]))) for pk, labels in found.items()}
+
+
+def _live_labels(assignment: Assignment) -> dict[int, dict[int, str]]:
+    found: dict[int, dict[int, str]] = {}
+    rows = StepLabel.objects.live().filter(assignment=assignment)
+    for pk, step, label in rows.values_list("rationale", "step", "label"):
+        found.setdefault(pk, {})[step] = label
+    return found
+
+
+def _thoughts(pks: Iterable[int]) -> dict[int, str]:
+    return dict(Rationale.objects.filter(pk__in=pks).values_list("pk", "thought"))
 
 
 def _lock(question_id: int) -> None:
@@ -204,18 +225,21 @@ def _check_ranks(question: Question, ranks: Ranks) -> None:
 def _checked(verdict: Verdict) -> Verdict:
     if verdict.decision not in Decision.values:
         raise ValidationError(f"A review says accept or reject, not “{verdict.decision}”.")
-    return replace(
-        verdict, reasons=tuple(reason[:60] for reason in verdict.reasons), note=verdict.note[:5000]
-    )
+    reasons = tuple(reason[:60] for reason in verdict.reasons[:MOST_REASONS])
+    return replace(verdict, reasons=reasons, note=verdict.note[:5000])
 
 
-def _check_said(held: Assignment, ranks: Ranks, verdicts: Mapping[int, Verdict]) -> None:
-    if not ranks and not verdicts:
+def _check_said(
+    held: Assignment, ranks: Ranks, verdicts: Mapping[int, Verdict], steps: Steps
+) -> None:
+    if steps and Asked.STEPS not in held.queue.asked:
+        raise ValidationError("This queue does not ask for labels of steps.")
+    if not ranks and not verdicts and not steps:
         raise ValidationError(
             "Nothing is said about this group yet. Place its rationales, press c if the order "
             "shown is right, accept or reject one, or skip it with a reason."
         )
-    strange = {*ranks, *verdicts} - set(held.shown_order)
+    strange = {*ranks, *verdicts, *steps} - set(held.shown_order)
     if strange:
         raise ValidationError(f"{len(strange)} of these rationales were not shown in this group.")
     if len(ranks) == 1 and len(held.shown_order) > 1:
@@ -225,21 +249,62 @@ def _check_said(held: Assignment, ranks: Ranks, verdicts: Mapping[int, Verdict])
         )
 
 
-def _came_twice(held: Assignment, ranks: Ranks, verdicts: Mapping[int, Verdict]) -> Result:
-    if (standard_ranks(ranks), dict(verdicts)) == said(held):
+def _labelled(held: Assignment, steps: Steps) -> list[StepLabel]:
+    """The labels as rows, not saved. Raises ValidationError for a step that there is not."""
+    thoughts, rows = _thoughts(steps), []
+    for pk, told in steps.items():
+        found = {step.number: step for step in cut(thoughts[pk])}
+        for number, label in told.spread(len(found)).items():
+            if number not in found:
+                raise ValidationError(
+                    f"Rationale {held.shown_order.index(pk) + 1} has {len(found)} steps; "
+                    f"there is no step {number} to label."
+                )
+            if label not in StepQuality.values:
+                raise ValidationError(f"A step is good, neutral or bad, not “{label[:20]}”.")
+            start, end = found[number].start, found[number].end
+            rows.append(StepLabel(rationale_id=pk, step=number, start=start, end=end, label=label))
+    return rows
+
+
+def _by_rationale(labels: Iterable[StepLabel]) -> dict[int, dict[int, str]]:
+    found: dict[int, dict[int, str]] = {}
+    for row in labels:
+        found.setdefault(row.rationale_id, {})[row.step] = row.label
+    return found
+
+
+def _came_twice(
+    held: Assignment,
+    ranks: Ranks,
+    verdicts: Mapping[int, Verdict],
+    steps: Steps,
+    labels: list[StepLabel],
+) -> Result:
+    same = (standard_ranks(ranks), dict(verdicts)) == said(held)
+    if same and _by_rationale(labels) == _live_labels(held):
         return Result.ALREADY
-    held.draft = draft_of(ranks, verdicts)
+    held.draft = draft_of(ranks, verdicts, steps)
     held.save(update_fields=["draft"])
     return Result.DIFFERS
 
 
-def draft_of(ranks: Ranks, verdicts: Mapping[int, Verdict]) -> dict[str, object]:
+def draft_of(
+    ranks: Ranks, verdicts: Mapping[int, Verdict], steps: Steps | None = None
+) -> dict[str, object]:
     """The shape of `Assignment.draft` (JSON keys are texts)."""
     return {
         "ranks": {str(pk): rank for pk, rank in ranks.items()},
         "decisions": {
             str(pk): {"decision": v.decision, "reasons": list(v.reasons), "note": v.note}
             for pk, v in verdicts.items()
+        },
+        "steps": {
+            str(pk): {
+                "first_wrong": told.first_wrong,
+                "labels": {str(step): label for step, label in told.labels.items()},
+            }
+            for pk, told in (steps or {}).items()
         },
     }
 
@@ -275,21 +340,35 @@ def _record_reviews(held: Assignment, verdicts: Mapping[int, Verdict]) -> None:
     )
 
 
+def _record_labels(held: Assignment, labels: list[StepLabel]) -> None:
+    """New live labels where something changed; this assignment's that are gone are taken back."""
+    if Asked.STEPS not in held.queue.asked:
+        return
+    before, after = _live_labels(held), _by_rationale(labels)
+    changed = [row for row in labels if before.get(row.rationale_id, {}).get(row.step) != row.label]
+    live, now = StepLabel.objects.live().filter(by=held.user), timezone.now()
+    for pk, steps in _by_rationale(changed).items():
+        live.filter(rationale=pk, step__in=steps).update(superseded_at=now)
+    for pk, steps in before.items():
+        gone = set(steps) - set(after.get(pk, {}))
+        live.filter(rationale=pk, step__in=gone, assignment=held).update(superseded_at=now)
+    for row in changed:
+        row.by, row.assignment = held.user, held
+    StepLabel.objects.bulk_create(changed)
+
+
 def _close(held: Assignment, before: str) -> Result:
     """Mark the assignment submitted; the queue's counters follow."""
-    in_time = before in {AssignmentStatus.LEASED, AssignmentStatus.SUBMITTED}
+    in_time = before in HOLDING
     has_slot = in_time or free_slot(held.item_id)
     held.status, held.finished_at = AssignmentStatus.SUBMITTED, timezone.now()
     held.draft, held.skip_reason = {}, ""
     held.save(update_fields=["status", "finished_at", "draft", "skip_reason"])
-    if before == AssignmentStatus.SUBMITTED:
-        return Result.CHANGED
     if not in_time:
         settle([held.item_id])
-    counted = {"submitted": F("submitted") + 1}
-    if before == AssignmentStatus.SKIPPED:
-        counted["skipped"] = F("skipped") - 1
-    Queue.objects.filter(pk=held.queue_id).update(**counted)
+    count_submitted(held, before)
+    if before == AssignmentStatus.SUBMITTED:
+        return Result.CHANGED
     return Result.SUBMITTED if has_slot else Result.EXTRA
 
 

@@ -1,17 +1,23 @@
-"""What the review page sends: `rank-12=1`, `decision-12=accept`, `reason-12=…`, `note-12=…`.
+"""What the review page sends: `rank-12=1`, `decision-12=accept`, `reason-12=…`, `merit-12=…`,
+`note-12=…`; of steps `wrong-12=3` (the first wrong one; 0: all are right) and `label-12-5=good`.
 
 The fields are plain inputs, so the page works without JavaScript; keys and drag only fill them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from curation.judging import Verdict, draft_of
+from curation.stepping import StepsSaid
+
+MOST_STEPS = 100_000
+_LABEL = re.compile(r"label-(\d{1,18})-(\d{1,6})")
 
 
 @dataclass(frozen=True)
@@ -22,13 +28,15 @@ class Judgement:
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     as_shown: bool = False
     seconds: float | None = None
+    steps: Mapping[int, StepsSaid] = field(default_factory=dict)
     seen: str = ""
     wrong: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, post: QueryDict, shown: Iterable[int]) -> Judgement:
         """Read the fields of the rationales shown. What makes no sense is named in `wrong`."""
-        ranks, verdicts, wrong = {}, {}, []
+        ranks, verdicts, steps, wrong = {}, {}, {}, []
+        labels = _labels(post)
         for number, pk in enumerate(shown, 1):
             try:
                 place = _place(post.get(f"rank-{pk}", ""))
@@ -40,11 +48,22 @@ class Judgement:
             verdict = _verdict(post, pk)
             if verdict is not None:
                 verdicts[pk] = verdict
+            try:
+                first_wrong = _step(post.get(f"wrong-{pk}", ""))
+            except ValueError:
+                wrong.append(
+                    f"The first wrong step of rationale {number} is not the number of a step, "
+                    "nor 0 for none."
+                )
+                first_wrong = None
+            if first_wrong is not None or pk in labels:
+                steps[pk] = StepsSaid(first_wrong, labels.get(pk, {}))
         return cls(
             ranks,
             verdicts,
             as_shown=bool(post.get("as_shown")),
             seconds=_seconds(post.get("seconds", "")),
+            steps=steps,
             seen=post.get("seen", ""),
             wrong=tuple(wrong),
         )
@@ -55,9 +74,9 @@ class Judgement:
 
     def draft(self) -> dict[str, object]:
         """As `Assignment.draft` holds it; empty where nothing has been said."""
-        if not (self.ranks or self.verdicts or self.as_shown):
+        if not (self.ranks or self.verdicts or self.as_shown or self.steps):
             return {}
-        return draft_of(self.ranks, self.verdicts) | {
+        return draft_of(self.ranks, self.verdicts, self.steps) | {
             "as_shown": self.as_shown,
             "seconds": self.seconds,
         }
@@ -69,7 +88,13 @@ class Judgement:
             for pk, said in draft.get("decisions", {}).items()
         }
         ranks = {int(pk): rank for pk, rank in draft.get("ranks", {}).items()}
-        return cls(ranks, verdicts, draft.get("as_shown", False), draft.get("seconds"))
+        steps = {
+            int(pk): StepsSaid(
+                said["first_wrong"], {int(step): label for step, label in said["labels"].items()}
+            )
+            for pk, said in draft.get("steps", {}).items()
+        }
+        return cls(ranks, verdicts, draft.get("as_shown", False), draft.get("seconds"), steps)
 
 
 def _place(text: str) -> int | None:
@@ -86,10 +111,29 @@ def _verdict(post: QueryDict, pk: int) -> Verdict | None:
     decision = post.get(f"decision-{pk}", "")
     if not decision:
         return None
-    reasons = post.getlist(f"reason-{pk}") if decision == "reject" else []
+    reasons = post.getlist(f"reason-{pk}" if decision == "reject" else f"merit-{pk}")
     return Verdict(
         storable(decision), tuple(map(storable, reasons)), storable(post.get(f"note-{pk}", ""))
     )
+
+
+def _step(text: str) -> int | None:
+    """None where nothing is written; ValueError where it is no step."""
+    if not text.strip():
+        return None
+    step = int(text)
+    if not 0 <= step <= MOST_STEPS:
+        raise ValueError
+    return step
+
+
+def _labels(post: QueryDict) -> dict[int, dict[int, str]]:
+    """Rationale → step → label, of the steps that have one."""
+    found: dict[int, dict[int, str]] = {}
+    for name, label in post.items():
+        if label and (named := _LABEL.fullmatch(name)):
+            found.setdefault(int(named[1]), {})[int(named[2])] = storable(str(label))
+    return found
 
 
 def storable(typed: str) -> str:

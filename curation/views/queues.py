@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from curation import gold, leases, priorities, rendering
+from curation import gold, leases, priorities, reading
 from curation.access import get_project_for
 from curation.adjudication import may_adjudicate, waiting
 from curation.forms.queue import QueueForm, QueueSettingsForm, name_people
@@ -160,7 +160,7 @@ def review_ahead(request: Request, slug: str, pk: int) -> HttpResponse:
     ready = leases.claim_ahead(queue, request.user)
     shown = Rationale.objects.filter(pk__in=ready.shown_order if ready else [])
     for thought in shown.values_list("thought", flat=True):
-        rendering.rationale(thought)
+        reading.part(thought, hints=False)
     return HttpResponse(status=204)
 
 

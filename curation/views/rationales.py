@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from curation import commenting
 from curation.access import get_project_for
 from curation.correcting import correct, versions
-from curation.diffing import compare
+from curation.diffing import compare, counterpart
 from curation.dossier import is_blind_for
 from curation.judging import review
 from curation.models import Comment, Project, Rationale
@@ -54,31 +54,32 @@ def rationale_correct(request: Request, slug: str, pk: int) -> HttpResponse:
     if request.POST.get("accept"):
         review(written, request.user, "accept")
     if request.htmx:
-        return render(request, "curation/review_corrected.html", _corrected(project, rationale, written))
+        return render(
+            request, "curation/review_corrected.html", _corrected(project, rationale, written)
+        )
     messages.success(request, f"Saved as rationale {written.pk}, a correction of rationale {pk}.")
     return redirect("rationale", project.slug, written.pk)
 
 
 def diff(request: Request, slug: str, pk: int) -> HttpResponse:
-    """Two rationales of one question side by side: `?a=12&b=15`."""
+    """Two rationales of one question side by side: `?a=12&b=15`; without `a`, see `counterpart`."""
     project = get_project_for(request.user, slug)
     question = get_object_or_404(project.questions, pk=pk)
     question.project = project
-    chosen = [whole_number(request.GET.get(name)) for name in "ab"]
-    found = question.rationales.select_related("author_model", "author_user").in_bulk(
-        [key for key in chosen if key]
-    )
-    if any(key not in found for key in chosen):
-        raise Http404("Choose two rationales of this question to compare.")
-    left, right = (found[key] for key in chosen if key)
     blind = is_blind_for(question, request.user)
+    found = question.rationales.select_related("author_model", "author_user").in_bulk()
+    right = found.get(whole_number(request.GET.get("b")) or 0)
+    left = found.get(whole_number(request.GET.get("a")) or 0)
+    left = left or (counterpart(right, blind) if right else None)
+    if left is None or right is None:
+        raise Http404("Choose two rationales of this question to compare.")
     context = {
         "project": project,
         "section": "questions",
         "question": question,
         "left": _side(left, blind),
         "right": _side(right, blind),
-        "others": question.rationales.values_list("pk", flat=True),
+        "others": sorted(found),
         "difference": compare(left.thought, right.thought),
     }
     template = "curation/review_diff.html"

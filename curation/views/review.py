@@ -6,21 +6,24 @@ come back to it. With htmx each POST answers with the next item, without it with
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
-from django.http import HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from curation import judging, leases
+from curation import judging, keys, leases
 from curation.access import get_project_for
+from curation.correcting import corrections_by
+from curation.diffing import compare
 from curation.forms.judgement import Judgement, storable
 from curation.judging import Result, Verdict
 from curation.models import (
@@ -35,7 +38,10 @@ from curation.models import (
 )
 from curation.progress import standing
 from curation.queues import Filter, latest_score
-from curation.requests import Request
+from curation.reading import MORE, Part, part
+from curation.reasons import in_words, reasons_of
+from curation.requests import Request, whole_number
+from curation.stepping import StepsSaid
 
 SKIP_REASONS = [
     "I cannot tell which is better",
@@ -69,6 +75,19 @@ class Card:
     correct: bool | None
     place: int | str
     verdict: Verdict | None
+    part: Part
+    steps: StepsSaid = field(default_factory=StepsSaid)
+    corrections: list[Rationale] = field(default_factory=list)
+
+    @property
+    def unshown_labels(self) -> list[tuple[int, str]]:
+        """Labels of steps that are folded away: they travel with the form all the same."""
+        shown = {step.number for step in self.part.steps}
+        return [(step, label) for step, label in self.steps.labels.items() if step not in shown]
+
+    @property
+    def given_reasons(self) -> list[str]:
+        return [in_words(reason) for reason in self.verdict.reasons] if self.verdict else []
 
 
 def review(request: Request, slug: str, pk: int) -> HttpResponse:
@@ -119,6 +138,48 @@ def review_draft(request: Request, slug: str, pk: int, assignment_pk: int) -> Ht
     return JsonResponse({"state": "kept" if kept and leases.renew(held) else "lost"})
 
 
+def review_more(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
+    """The next steps of a long card: `?card=2&after=40`."""
+    _, held = _own(request, slug, pk, assignment_pk)
+    rationale = _card_of(held, request.GET.get("card"))
+    chosen, told = Filter.of(held.queue.filter), _so_far(held).steps.get(rationale.pk, StepsSaid())
+    context = {
+        "project": held.queue.project,
+        "queue": held.queue,
+        "held": held,
+        "number": whole_number(request.GET.get("card")),
+        "pk": rationale.pk,
+        "asks_steps": Asked.STEPS in held.queue.asked,
+        "part": part(
+            rationale.thought,
+            held.question.text,
+            after=whole_number(request.GET.get("after")) or 0,
+            room=MORE,
+            hints=chosen.step_hints,
+            labels=dict(told.labels),
+        ),
+    }
+    return render(request, "curation/review_steps.html", context)
+
+
+def review_diff(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
+    """Two cards of the group side by side: `?a=2&b=4`, by the numbers of the cards."""
+    project, held = _own(request, slug, pk, assignment_pk)
+    left, right = (_card_of(held, request.GET.get(name)) for name in "ab")
+    names = [f"Rationale {whole_number(request.GET.get(name))}" for name in "ab"]
+    context = {
+        "project": project,
+        "section": "review",
+        "queue": held.queue,
+        "question": held.question,
+        "left": {"name": names[0], "answer": left.answer},
+        "right": {"name": names[1], "answer": right.answer},
+        "difference": compare(left.thought, right.thought),
+    }
+    template = "curation/review_diff.html"
+    return render(request, f"{template}#difference" if request.htmx else template, context)
+
+
 def review_mine(request: Request, slug: str, pk: int) -> HttpResponse:
     """The last twenty that this person finished, each to be opened again."""
     project = get_project_for(request.user, slug, "curation.annotate")
@@ -158,12 +219,21 @@ def _own(request: Request, slug: str, pk: int, assignment_pk: int) -> tuple[Proj
     )
 
 
+def _card_of(held: Assignment, number: str | None) -> Rationale:
+    """The rationale that was shown to this person under this number."""
+    at = whole_number(number) or 0
+    if not 1 <= at <= len(held.shown_order):
+        raise Http404("There is no card of that number in this group.")
+    return get_object_or_404(held.question.rationales, pk=held.shown_order[at - 1])
+
+
 def _submit(held: Assignment, judgement: Judgement) -> Result:
     judgement.check()
     return judging.submit(
         held,
         judgement.ranks,
         judgement.verdicts,
+        steps=judgement.steps,
         as_shown=judgement.as_shown,
         seconds=judgement.seconds,
         seen=judgement.seen,
@@ -193,7 +263,9 @@ def _so_far(held: Assignment) -> Judgement:
     """The draft; without one, what was submitted."""
     if held.draft:
         return Judgement.from_draft(held.draft)
-    return Judgement(*judging.said(held))
+    ranks, verdicts = judging.said(held)
+    steps = judging.said_of_steps(held) if Asked.STEPS in held.queue.asked else {}
+    return Judgement(ranks, verdicts, steps=steps)
 
 
 def _show(
@@ -213,18 +285,31 @@ def _show(
         "held": held,
         "question": held.question,
         "cards": _cards(held, judgement),
+        **_keys(request),
         "judgement": judgement,
         "edition": judging.edition(held),
         "refused": list(refused),
         "hints": Filter.of(queue.filter).hints,
         "asks_rank": Asked.RANK in queue.asked,
         "asks_accept": Asked.ACCEPT in queue.asked,
-        "reasons": judging.REASONS,
+        "asks_steps": Asked.STEPS in queue.asked,
+        "reasons": reasons_of(project),
         "skip_reasons": SKIP_REASONS,
         "layout": request.user.preferences.get("review_layout", "columns"),
         "mine": mine.count(),
     }
     return _render(request, context, status=422 if context["refused"] else 200)
+
+
+def _keys(request: Request) -> dict[str, Any]:
+    """This person's keys: for the script, for the controls, and for the list of all of them."""
+    own = keys.keys_of(request.user)
+    printed = keys.spoken(own)
+    return {
+        "keys": json.dumps(own),
+        "key": printed,
+        "actions": [(action, printed[action.name]) for action in keys.ACTIONS],
+    }
 
 
 def _render(request: Request, context: dict[str, Any], status: int = 200) -> HttpResponse:
@@ -239,17 +324,34 @@ def _cards(held: Assignment, judgement: Judgement) -> list[Card]:
         "prompt_sent", "token_ids", "token_logprobs"
     )
     found = shown.annotate(correct=latest_score("answer_correct")).in_bulk()
+    corrections = corrections_by(held.user, found)
     return [
-        Card(
-            number,
-            found[pk],
-            None if found[pk].correct is None else found[pk].correct == 1,  # type: ignore[attr-defined]
-            judgement.ranks.get(pk, ""),
-            judgement.verdicts.get(pk),
-        )
+        _card(number, found[pk], held, judgement, corrections.get(pk, []))
         for number, pk in enumerate(held.shown_order, 1)
         if pk in found
     ]
+
+
+def _card(
+    number: int,
+    rationale: Rationale,
+    held: Assignment,
+    judgement: Judgement,
+    corrections: list[Rationale],
+) -> Card:
+    correct: float | None = rationale.correct  # type: ignore[attr-defined]
+    told = judgement.steps.get(rationale.pk, StepsSaid())
+    hints = Filter.of(held.queue.filter).step_hints
+    return Card(
+        number,
+        rationale,
+        None if correct is None else correct == 1,
+        judgement.ranks.get(rationale.pk, ""),
+        judgement.verdicts.get(rationale.pk),
+        part(rationale.thought, held.question.text, hints=hints, labels=dict(told.labels)),
+        told,
+        corrections,
+    )
 
 
 def _row(held: Assignment) -> dict[str, Any]:

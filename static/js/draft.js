@@ -5,7 +5,9 @@
 
   const WAIT = 500; // ms after the last change
   const RETRY = 4000;
+  const AHEAD = 1500; // ms after which the next item is asked for
   const IDLE = 60000; // no time is counted after a minute without a sign of life
+  const SAID = /^(rank|decision|reason|merit|note|wrong|label)-|^as_shown$/;
   const KEEP = 240000; // how often reading alone prolongs the hold
 
   const form = () => document.getElementById("judgement");
@@ -22,7 +24,7 @@
   let prolonged = Date.now();
 
   const entries = () =>
-    [...new FormData(form())].filter(([key]) => /^(rank|decision|reason|note)-|^as_shown$/.test(key));
+    [...new FormData(form())].filter(([key]) => SAID.test(key));
 
   function show(text) {
     const saved = document.getElementById("saved");
@@ -138,19 +140,29 @@
     const said = new Map();
     for (const [key, value] of kept) said.set(key, [...(said.get(key) || []), value]);
     for (const each of form().querySelectorAll("input, textarea")) {
-      if (!/^(rank|decision|reason|note)-|^as_shown$/.test(each.name)) continue;
+      if (!SAID.test(each.name)) continue;
       const values = said.get(each.name) || [];
       if (each.matches("[type=radio], [type=checkbox]")) {
         each.checked = values.includes(each.value) || (each.value === "" && !values.length);
       } else each.value = values[0] || "";
     }
+    for (const [key, values] of said) if (key.startsWith("label-")) stepLabels.carry(key, values[0]);
   }
 
   function start() {
     version = sent = 0;
     leaving = submitLater = false;
     clearTimeout(timer);
-    if (form()) restore();
+    if (!form()) return;
+    restore();
+    const at = form();
+    if (at.dataset.ahead) setTimeout(() => at === form() && keepNextReady(at), AHEAD);
+  }
+
+  /** The next item is leased and rendered while this one is read; if not, nothing is lost. */
+  function keepNextReady(at) {
+    const body = new URLSearchParams({ csrfmiddlewaretoken: at.querySelector("[name=csrfmiddlewaretoken]").value });
+    fetch(at.dataset.ahead, { method: "POST", body }).catch(() => {});
   }
 
   document.addEventListener("judgement:changed", () => {
@@ -182,12 +194,16 @@
     if (event.detail.shouldSwap) localStorage.removeItem(name());
   });
 
-  document.addEventListener("htmx:sendError", () => {
+  const ours = (event) => event.detail.elt?.matches?.("#judgement");
+
+  document.addEventListener("htmx:sendError", (event) => {
+    if (!ours(event)) return;
     submitLater = true;
     failed({ signedOut: false });
   });
 
   document.addEventListener("htmx:responseError", (event) => {
+    if (!ours(event)) return;
     const status = event.detail.xhr.status;
     if (status === 403) return failed({ signedOut: true });
     keepHere();

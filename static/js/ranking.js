@@ -7,8 +7,7 @@
   const form = () => document.getElementById("judgement");
   const cards = () => [...document.querySelectorAll("#candidates .candidate")];
   const card = (number) => document.getElementById(`card-${number}`);
-  const input = (number) => card(number).querySelector("input[type=number]");
-  const radio = (number, value) => card(number).querySelector(`input[type=radio][value="${value}"]`);
+  const input = (number) => card(number).querySelector("[name^=rank-]");
   const asShown = () => form().querySelector("[name=as_shown]");
   const numbers = () => cards().map((each) => Number(each.dataset.number));
   const ranks = () => form()?.dataset.asksRank === "yes";
@@ -47,10 +46,10 @@
     groups.map((tied) => tied.filter((each) => each !== number)).filter((tied) => tied.length);
 
   const decision = (number) =>
-    card(number).querySelector("input[type=radio]:checked")?.value || "";
+    card(number).querySelector(".verdict input:checked")?.value || "";
 
   function setDecision(number, value) {
-    for (const each of card(number).querySelectorAll("input[type=radio]")) {
+    for (const each of card(number).querySelectorAll(".verdict input")) {
       each.checked = each.value === value;
     }
     const why = card(number).querySelector(".why");
@@ -61,6 +60,7 @@
     places: ranks() ? numbers().map((number) => input(number).value) : [],
     decisions: accepts() ? numbers().map(decision) : [],
     asShown: Boolean(asShown()?.checked),
+    steps: stepLabels.read(),
   });
 
   function restore(state) {
@@ -69,6 +69,7 @@
       if (accepts()) setDecision(number, state.decisions[at]);
     });
     if (asShown()) asShown().checked = state.asShown;
+    stepLabels.write(state.steps);
   }
 
   function say(text) {
@@ -186,6 +187,15 @@
     commit(`Rationale ${best.join(" and ")} accepted.`);
   }
 
+  /** Two cards change places; one that has none gives its place up. */
+  function swap(one, other) {
+    if (!ranks() || one === other) return;
+    const turned = order().map((tied) => tied.map((n) => (n === one ? other : n === other ? one : n)));
+    if (!turned.length) return say("Nothing is placed yet.");
+    last = one;
+    change(`Rationale ${one} and ${other} are swapped.`, () => write(turned));
+  }
+
   function undo() {
     const before = past.pop();
     if (!before) return say("There is nothing to undo.");
@@ -231,6 +241,7 @@
       card(number).dataset.decision = accepts() ? decision(number) : "";
     }
     const placed = document.getElementById("order");
+    stepLabels.draw();
     if (!placed) return;
     placed.replaceChildren(...groups.flatMap((each) => each.map((n, at) => chip(n, at > 0))));
     placed.dataset.tieNext = tieNext ? "yes" : "";
@@ -291,7 +302,7 @@
       out: () => out(number),
       undo,
     };
-    deeds[button.dataset.do]();
+    deeds[button.dataset.do]?.();
   });
 
   // A second click on a chosen verdict takes it back.
@@ -305,8 +316,8 @@
 
   document.addEventListener("input", (event) => {
     if (!event.target.closest("#judgement")) return;
-    if (event.target.matches("[type=number]")) change("", () => {});
-    if (event.target.matches("textarea, [type=checkbox][name^=reason]")) {
+    if (event.target.matches("[name^=rank-]")) change("", () => {});
+    if (event.target.matches("[name^=note-], [name^=reason-], [name^=merit-]")) {
       form().dispatchEvent(new CustomEvent("judgement:changed", { bubbles: true }));
     }
   });
@@ -332,7 +343,7 @@
   else start();
 
   window.ranking = {
-    pick, move, tie, out, confirm, decide, acceptBest, undo, tieTheNext, focus, form,
+    pick, move, tie, out, confirm, decide, acceptBest, undo, tieTheNext, focus, form, swap, commit, say, card,
     current: () => numberOf(document.activeElement || document.body) || last,
     numbers,
   };

@@ -328,5 +328,5 @@ def test_the_layout_is_remembered(client, at, project, annotator):
 
 def test_a_page_costs_a_bounded_number_of_queries(client, at, django_assert_max_num_queries):
     client.get(at())
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(21):
         client.get(at())
