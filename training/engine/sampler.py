@@ -16,7 +16,8 @@ the trainer computes; `top_p` below 1 draws from less and is for data, not for r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import AttentionInterface, Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from training.decoding.sampling import Sampling
@@ -39,6 +40,35 @@ class Drawn:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str = "length"
+
+
+GROUPED = "stillroom_grouped"
+
+
+def grouped_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **ignored: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one token a row. query: `[R, heads, 1, D]`; key, value: `[R, key heads, L, D]`.
+
+    Heads that share a key are multiplied with it together. PyTorch's own, given a mask, is handed a
+    copy of keys and values for each head instead, and is 2 to 20 times slower on a CPU.
+    """
+    rows, heads, _, width = query.shape
+    shared = query.reshape(rows, key.shape[1], -1, width)
+    scores = shared @ key.transpose(2, 3) * (width**-0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    mixed = scores.float().softmax(-1).to(value.dtype) @ value
+    return mixed.reshape(rows, 1, heads, width), None
+
+
+AttentionInterface.register(GROUPED, grouped_attention)
 
 
 class SlotLayer(CacheLayerMixin):
@@ -139,8 +169,7 @@ class Slots:
         places = self.place[: self.active]
         self.rows = torch.arange(self.active, device=token.device)
         self.columns, self.width = places, int(places.max()) + 1
-        ragged = bool((places != self.width - 1).any())
-        return self._decode(token, self._mask() if ragged else None)
+        return self._decode(token, self._mask())
 
     def _whole(self, token: Tensor) -> Tensor:
         """The same in one shape for every step: all slots, all columns."""
@@ -176,15 +205,31 @@ class Slots:
         return additive(seen[:, None], self.layers[0].blocks[0].dtype)
 
     def _decode(self, token: Tensor, mask: Tensor | None) -> Tensor:
-        out = self.decoder(
-            input_ids=token[:, None],
-            attention_mask=mask,
-            position_ids=self.columns[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        )
+        with grouped(self.decoder):
+            out = self.decoder(
+                input_ids=token[:, None],
+                attention_mask=mask,
+                position_ids=self.columns[:, None],
+                past_key_values=self.cache,
+                use_cache=True,
+            )
         states: Tensor = out.last_hidden_state[:, 0]
         return states
+
+
+@contextmanager
+def grouped(decoder: Any) -> Iterator[None]:
+    """Within it a decoder whose attention is PyTorch's computes it by `grouped_attention`; any
+    other keeps its own."""
+    usual = decoder.config._attn_implementation
+    if usual != "sdpa":
+        yield
+        return
+    decoder.config._attn_implementation = GROUPED
+    try:
+        yield
+    finally:
+        decoder.config._attn_implementation = usual
 
 
 @torch.no_grad()
