@@ -233,7 +233,8 @@ def _by_question(said: Judgements) -> Iterator[tuple[int, Ints]]:
     rows = np.flatnonzero(said.judge > 0)
     order = rows[np.argsort(said.question[rows], kind="stable")]
     known, starts = np.unique(said.question[order], return_index=True)
-    for question, some in zip(known, np.split(order, starts[1:]), strict=True):
+    pieces = np.split(order, starts[1:]) if len(order) else []
+    for question, some in zip(known, pieces, strict=True):
         if len(some) > 1:
             yield int(question), some
 
