@@ -167,10 +167,31 @@ def _words(left: Step, right: Step) -> tuple[SafeString, SafeString]:
     a, b = (_WORD.findall(rendering.without_marks(step.text)) for step in (left, right))
     if max(len(a), len(b)) > MOST_WORDS:
         return _whole(left, "del"), _whole(right, "ins")
-    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-    olds = [(sign != "equal", "".join(a[i1:i2])) for sign, i1, i2, _, _ in codes]
-    news = [(sign != "equal", "".join(b[j1:j2])) for sign, _, _, j1, j2 in codes]
+    olds, news = [], []
+    for same, i1, i2, j1, j2 in _blocks(a, b):
+        olds.append((not same, "".join(a[i1:i2])))
+        news.append((not same, "".join(b[j1:j2])))
     return _marked(olds, "del"), _marked(news, "ins")
+
+
+def _blocks(a: list[str], b: list[str]) -> Iterator[tuple[bool, int, int, int, int]]:
+    """What is the same and what is not; a space or a sign between two changes changes with them."""
+    codes = SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    kept = [
+        sign == "equal" and (at in (0, len(codes) - 1) or any(map(str.isalnum, "".join(a[i1:i2]))))
+        for at, (sign, i1, i2, _, _) in enumerate(codes)
+    ]
+    start = 0
+    for end in range(1, len(codes) + 1):
+        if end == len(codes) or kept[end] != kept[start]:
+            yield (
+                kept[start],
+                codes[start][1],
+                codes[end - 1][2],
+                codes[start][3],
+                codes[end - 1][4],
+            )
+            start = end
 
 
 def _marked(pieces: list[tuple[bool, str]], tag: str) -> SafeString:

@@ -253,18 +253,25 @@ def _labelled(held: Assignment, steps: Steps) -> list[StepLabel]:
     """The labels as rows, not saved. Raises ValidationError for a step that there is not."""
     thoughts, rows = _thoughts(steps), []
     for pk, told in steps.items():
-        found = {step.number: step for step in cut(thoughts[pk])}
-        for number, label in told.spread(len(found)).items():
-            if number not in found:
-                raise ValidationError(
-                    f"Rationale {held.shown_order.index(pk) + 1} has {len(found)} steps; "
-                    f"there is no step {number} to label."
-                )
-            if label not in StepQuality.values:
-                raise ValidationError(f"A step is good, neutral or bad, not “{label[:20]}”.")
-            start, end = found[number].start, found[number].end
-            rows.append(StepLabel(rationale_id=pk, step=number, start=start, end=end, label=label))
+        found = cut(thoughts[pk])
+        labels = told.spread(len(found))
+        _check_labels(labels, len(found), held.shown_order.index(pk) + 1)
+        rows += [
+            StepLabel(rationale_id=pk, step=s.number, start=s.start, end=s.end, label=label)
+            for s in found
+            if (label := labels.get(s.number))
+        ]
     return rows
+
+
+def _check_labels(labels: Mapping[int, str], count: int, card: int) -> None:
+    last = max(labels, default=0)
+    if last > count:
+        raise ValidationError(
+            f"Rationale {card} has {count} steps; there is no step {last} to label."
+        )
+    for label in set(labels.values()) - set(StepQuality.values):
+        raise ValidationError(f"A step is good, neutral or bad, not “{label[:20]}”.")
 
 
 def _by_rationale(labels: Iterable[StepLabel]) -> dict[int, dict[int, str]]:
