@@ -1,12 +1,13 @@
 """MoRSD: a chosen 30 % of a noisy pool teaches as much as all of it.
 
 The student of `_words.py` learns from a teacher's pool of which 40 % is noise: from all of it, from
-a random 30 %, from what is right, from what is right and no two alike, from a random 30 % of that,
-and from MoRSD's 30 %: of the right and unlike ones those that help the student most, by
-RD = PPL(a | q, r) / PPL(a | q) with the answer inside r masked. The selections are those that a
-version's recipe names, the scores are a score job's, and every arm takes the same number of
-optimizer steps with the same number of rationales in each. The learning rate was chosen for the arm
-`all`, on seed 100.
+a random 30 %, from what is right, from what is right and no two alike, and from MoRSD's 30 %: of
+the right and unlike ones those that help the student most, by RD = PPL(a | q, r) / PPL(a | q) with
+the answer inside r masked. Two variants leave it unmasked, and one of them keeps what is alike.
+
+The selections are those that a version's recipe names, the scores are a score job's, and every arm
+takes the same number of optimizer steps with the same number of rationales in each. The settings of
+training are the demo's; the size of the pool and the variants were chosen on seed 100.
 """
 
 from __future__ import annotations
