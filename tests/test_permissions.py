@@ -61,6 +61,12 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
     "review": (JUDGE, None),
     "review-mine": (JUDGE, None),
     "review-layout": (None, JUDGE),
+    "review-keys": (JUDGE, JUDGE),
+    "reasons": (OWN, OWN),
+    "diff": (READ, None),
+    "rationale": (READ, None),
+    "rationale-correct": (JUDGE, JUDGE),
+    "comment": (None, JUDGE),
     "import": (RESEARCH, RESEARCH),
     "jobs": (READ, None),
     "job": (READ, None),
@@ -91,7 +97,7 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
 NO_KEY = {"queue-new", "queue-preview"}
 ELSEWHERE = {
     "projects", "project-new", "review-item", "review-skip", "review-draft", "import-preview",
-    "job-file",
+    "job-file", "review-more", "review-diff", "comment-withdraw",
 }  # fmt: skip
 
 
@@ -124,7 +130,8 @@ def addresses(project, owner) -> dict[str, str]:
     member = Membership.objects.get(project=project, user=owner)
     job = Job.objects.create(project=project, kind="import")
     keys = {
-        "question": question.pk, "member-role": member.pk, "member-remove": member.pk,
+        "question": question.pk, "diff": question.pk,
+        "member-role": member.pk, "member-remove": member.pk,
         "job": job.pk, "job-cancel": job.pk, "job-again": job.pk, "model": student.pk,
         "run": run.pk, "run-metrics": run.pk, "run-cancel": run.pk, "evaluation": evaluation.pk,
         "version": 1, "version-file": 1, "version-left-out": 1, "version-exports": 1,
@@ -133,12 +140,16 @@ def addresses(project, owner) -> dict[str, str]:
         ),
         **dict.fromkeys(("queue", "review", "review-mine"), queue.pk),
         **dict.fromkeys(("review-ahead", "adjudication"), queue.pk),
+        **dict.fromkeys(
+            ("rationale", "rationale-correct", "comment"), question.rationales.earliest("pk").pk
+        ),
     }  # fmt: skip
     found = {
         name: reverse(name, args=[project.slug, *([keys[name]] if name in keys else [])])
         for name in TABLE
         if name not in {"export-new", "adjudicate", "queue-gold-remove"}
     }
+    found["diff"] += f"?b={question.rationales.earliest('pk').pk}"
     item = queue.items.get()
     found["adjudicate"] = f"{found['adjudication']}{item.question_id}/"
     found["queue-gold-remove"] = f"{found['queue-gold']}{item.pk}/remove/"
@@ -207,6 +218,9 @@ def test_an_assignment_is_its_holders_alone(client, project, annotator, second_a
     for name in ("review-item", "review-skip", "review-draft"):
         url = reverse(name, args=[project.slug, queue.pk, held.pk])
         assert client.post(url, {"reason": "x"}).status_code == 404
+    for name in ("review-item", "review-more", "review-diff"):
+        url = reverse(name, args=[project.slug, queue.pk, held.pk])
+        assert client.get(url, {"card": 1, "a": 1, "b": 2}).status_code == 404
 
 
 def test_every_write_asks_for_the_token(addresses, owner):

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 NO_PAGES = {
     "import-preview", "queue-preview", "version-preview", "review-draft", "review-layout",
-    "review-skip", "review-item", "run-metrics", "version-file", "version-left-out",
+    "review-skip", "review-item", "review-more", "review-diff", "comment", "comment-withdraw",
+    "run-metrics", "version-file", "version-left-out",
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
     "queue-fill", "audit-file",
 }  # fmt: skip
@@ -41,6 +42,11 @@ def addresses(project: Project) -> dict[str, str]:
         "queue": queue.pk,
         "review": queue.pk,
         "review-mine": queue.pk,
+        "diff": project.questions.get(source="gsm8k").pk,
+        **dict.fromkeys(
+            ("rationale", "rationale-correct"),
+            project.questions.get(source="gsm8k").rationales.latest("pk").pk,
+        ),
         "model": LanguageModel.objects.filter(project=project).earliest("pk").pk,
         "version": 1,
         "evaluation": Evaluation.objects.filter(run__project=project).earliest("pk").pk,
@@ -59,6 +65,7 @@ def addresses(project: Project) -> dict[str, str]:
             found[name] = reverse(name, args=[slug, first[name]])
         else:
             found[name] = reverse(name, args=[slug])
+    found["diff"] += f"?b={first['rationale']}"
     new = reverse("run-new", args=[slug])
     found |= {f"run-new {kind}": f"{new}?kind={kind}" for kind in ("generate", "evaluate", "score")}
     found |= {
