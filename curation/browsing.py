@@ -93,6 +93,11 @@ class Sought:
         return not self.given().keys() - {"order"}
 
     @property
+    def score_words(self) -> str:
+        """The name of the score asked for, as a heading."""
+        return self.scorer.replace("_", " ").capitalize()
+
+    @property
     def more(self) -> int:
         """How many of the filters are set that stand behind “More filters”."""
         return len(self.given().keys() - {"order", "q", "split", "source"})

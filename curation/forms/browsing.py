@@ -24,6 +24,7 @@ from curation.rationale_browsing import VERDICTS, RationaleSearch
 from curation.work import latest_work, work_of
 
 FIRST = ("q", "split", "source", "order")
+RANGE = ("scorer", "low", "high")
 ANY = ("", "any")
 
 
@@ -72,8 +73,10 @@ class SoughtForm(forms.Form):
     def first(self) -> list[BoundField]:
         return [self[name] for name in FIRST]
 
-    def rest(self) -> list[BoundField]:
-        return [self[name] for name in self.fields if name not in FIRST]
+    def rest(self) -> list[list[BoundField]]:
+        """The other fields, those together that say one thing."""
+        alone = [name for name in self.fields if name not in {*FIRST, *RANGE}]
+        return [*([self[name]] for name in alone), [self[name] for name in RANGE]]
 
 
 class SearchForm(SoughtForm):
