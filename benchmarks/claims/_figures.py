@@ -108,34 +108,72 @@ def dot_plot(
     _write(name, height, title, parts)
 
 
+@dataclass(frozen=True)
+class Point:
+    """One arm in two measures; a `faint` one is drawn hollow."""
+
+    label: str
+    across: Interval
+    up: Interval
+    faint: bool = False
+
+
 def scatter(
     name: str,
     title: str,
     labels: tuple[str, str],
-    points: Sequence[tuple[str, Interval, Interval]],
+    points: Sequence[Point],
     ticks: tuple[Sequence[float], Sequence[float]],
-    mark: Sequence[str],
+    mark: str,
 ) -> None:
     """Two measures against each other, both with intervals; the second on a logarithmic scale."""
-    height, bottom = 400, 350
-    across = Axis(ticks[0][0], ticks[0][-1], 60, WIDTH - 90)
-    up = Axis(ticks[1][0], ticks[1][-1], bottom, 36, logarithmic=True)
-    parts = [_text(60, 16, title, "start", bold=True)]
+    height, bottom, right = 460, 410, WIDTH - 90
+    across = Axis(ticks[0][0], ticks[0][-1], 60, right)
+    up = Axis(ticks[1][0], ticks[1][-1], bottom, 44, logarithmic=True)
+    parts = [_text(60, 16, title, "start", bold=True), _text(60, 34, labels[1], "start")]
     for tick in ticks[0]:
         x = across.at(tick)
-        parts += [_line(x, 36, x, bottom, GREY, 0.3), _text(x, bottom + 18, f"{tick:g}")]
+        parts += [_line(x, 44, x, bottom, GREY, 0.3), _text(x, bottom + 18, f"{tick:g}")]
     for tick in ticks[1]:
         y = up.at(tick)
-        parts += [_line(60, y, WIDTH - 90, y, GREY, 0.3), _text(52, y + 4, f"{tick:g}", "end")]
-    parts += [_text(305, height - 10, labels[0]), _text(60, 32, labels[1], "start")]
-    for label, first, second in points:
-        colour = COPPER if label in mark else GREY
-        x, y = across.at(first[0]), up.at(second[0])
-        parts += _dot(x, y, colour)
-        parts.append(_line(across.at(first[1]), y, across.at(first[2]), y, colour))
-        parts.append(_line(x, up.at(second[1]), x, up.at(second[2]), colour))
-        parts.append(_text(x + 8, y - 6, label, "start", colour=colour))
+        parts += [_line(60, y, right, y, GREY, 0.3), _text(52, y + 4, f"{tick:g}", "end")]
+    parts.append(_text((60 + right) / 2, height - 10, labels[0]))
+    taken: list[Box] = [_around(across.at(p.across[0]), up.at(p.up[0])) for p in points]
+    for point in points:
+        colour = COPPER if point.label == mark else GREY
+        x, y = across.at(point.across[0]), up.at(point.up[0])
+        strength = 0.5 if point.faint else 1
+        parts.append(_line(across.at(point.across[1]), y, across.at(point.across[2]), y, colour))
+        parts.append(_line(x, up.at(point.up[1]), x, up.at(point.up[2]), colour))
+        parts.append(f'<circle cx="{x}" cy="{y}" r="4.5" fill="{colour}" opacity="{strength}"/>')
+        parts.append(_label(point.label, x, y, colour, taken))
     _write(name, height, title, parts)
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def _around(x: float, y: float) -> Box:
+    return x - 4, y - 4, x + 4, y + 4
+
+
+def _label(said: str, x: float, y: float, colour: str, taken: list[Box]) -> str:
+    """The label where it covers no other one, or else above on the right."""
+    width = 6.6 * len(said)
+    for off in (0, 12, 24, 36):
+        for down in (-6 - off, 16 + off):
+            for anchor, left in (("start", x + 7), ("end", x - 7 - width)):
+                box = (left, y + down - 10, left + width, y + down + 2)
+                if not any(_overlap(box, other) for other in taken):
+                    taken.append(box)
+                    return _text(
+                        left if anchor == "start" else x - 7, y + down, said, anchor, colour=colour
+                    )
+    return _text(x + 7, y - 6, said, "start", colour=colour)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _dot(x: float, y: float, colour: str) -> list[str]:

@@ -25,6 +25,7 @@ import torch
 
 from benchmarks.claims import _expressions as task
 from benchmarks.claims._figures import (
+    Point,
     difference,
     per_seed,
     scatter,
@@ -223,15 +224,20 @@ def measured(model: Any, seed: int) -> dict[str, float]:
 
 
 def plot(arms: dict[str, Any], variants: dict[str, Any]) -> None:
-    def point(label: str, row: dict[str, float]) -> Any:
-        ends = [tuple(row[f"{n}{end}"] for end in ("", "_low", "_high")) for n in MEASURES]
-        return (label, *ends)
+    """All arms, the variants faint, those of CoTD-PO without its name."""
+
+    def point(label: str, row: dict[str, float], faint: bool) -> Point:
+        ends = [tuple(row[f"{name}{end}"] for end in ("", "_low", "_high")) for name in MEASURES]
+        if faint:  # of three seeds: the mean alone
+            ends = [(mean, mean, mean) for mean, _, _ in ends]
+        return Point(label, *ends, faint)
 
     scatter(
         "cotd_po_modes",
         "Right expressions, and how many different ones, from one start",
         ("share of samples that are right", "different right expressions in 64 samples"),
-        [point(label, row) for label, row in arms.items()],
-        ((0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1, 2, 5, 10, 20, 40)),
-        ["cotd_po"],
+        [point(label, row, False) for label, row in arms.items()]
+        + [point(label, row, True) for label, row in variants.items()],
+        ((0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1, 2, 5, 10, 20, 40)),
+        "cotd_po",
     )
