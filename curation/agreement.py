@@ -98,19 +98,20 @@ Row = dict[str, Any]
 
 def figures(said: Judgements, now: datetime) -> Iterator[Row]:
     """Every figure of the scope, as the fields of a `Figure`."""
-    pairs = pairs_of(said)
+    pairs, groups = pairs_of(said), groups_of(said)
     for window, span in SPANS.items():
         since = -np.inf if span is None else (now - span).timestamp()
         base = {"window": window}
-        for row in _window(said, pairs, since):
+        for row in _window(said, pairs, groups, since):
             yield base | row
     yield from _weeks(pairs, now)
 
 
-def _window(said: Judgements, pairs: Pairs, since: float) -> Iterator[Row]:
+def _window(said: Judgements, pairs: Pairs, groups: Groups, since: float) -> Iterator[Row]:
     recent = pairs.of(pairs.at >= since)
     yield from _alphas(said, since)
-    yield from _concordances(said, since)
+    late = groups.at >= since
+    yield {"measure": Measure.W} | _mean(groups.question[late], groups.w[late])
     yield from _taus(recent)
     yield from _speeds(said, since)
     yield from _golds(said, since)
@@ -212,20 +213,28 @@ def monday_of(moment: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _concordances(said: Judgements, since: float) -> Iterator[Row]:
-    """W of each question that two or more people ranked, the later of them since then."""
-    questions, values = [], []
-    for question, rows in _by_question(said):
-        if said.at[rows].max() >= since:
-            rankings = [
-                {n: int(rank) for n, rank in enumerate(said.ranks[row]) if rank == rank}
-                for row in rows
-            ]
-            w = kendalls_w(rankings)
-            if w is not None:
-                questions.append(question)
-                values.append(w)
-    yield {"measure": Measure.W} | _mean(np.array(questions, dtype=np.int64), np.array(values))
+@dataclass(frozen=True)
+class Groups:
+    """Questions `[Q]` that two or more people ranked: when the last did, and Kendall's W."""
+
+    question: Ints
+    at: Floats
+    w: Floats
+
+
+def groups_of(said: Judgements) -> Groups:
+    """Every such question for which W is defined."""
+    rows = []
+    for question, some in _by_question(said):
+        rankings = [
+            {n: rank for n, rank in enumerate(ranks) if rank == rank}
+            for ranks in said.ranks[some].tolist()
+        ]
+        w = kendalls_w(rankings)
+        if w is not None:
+            rows.append((question, said.at[some].max(), w))
+    table = np.array(rows, dtype=float).reshape(-1, 3)
+    return Groups(table[:, 0].astype(np.int64), table[:, 1], table[:, 2])
 
 
 def _by_question(said: Judgements) -> Iterator[tuple[int, Ints]]:
@@ -272,16 +281,17 @@ def _alpha(question: Ints, unit: Ints, value: Ints, *, ordinal: bool) -> Row:
 
 def _speeds(said: Judgements, since: float) -> Iterator[Row]:
     timed = (said.judge > 0) & (said.at >= since) & np.isfinite(said.seconds)
-    yield {"measure": Measure.SECONDS} | _median(said.seconds[timed])
+    yield {"measure": Measure.SECONDS} | _median(said.question[timed], said.seconds[timed])
     for person in np.unique(said.judge[timed]):
-        own = said.seconds[timed & (said.judge == person)]
-        yield {"measure": Measure.SECONDS, "person_id": int(person)} | _median(own)
+        own = timed & (said.judge == person)
+        row = _median(said.question[own], said.seconds[own])
+        yield {"measure": Measure.SECONDS, "person_id": int(person)} | row
 
 
-def _median(values: Floats) -> Row:
+def _median(question: Ints, values: Floats) -> Row:
     low, high = interval_of_median(values)
     value = float(np.median(values)) if len(values) else None
-    return {"value": value, "low": low, "high": high, "items": len(values)}
+    return {"value": value, "low": low, "high": high, "items": len(np.unique(question))}
 
 
 def _golds(said: Judgements, since: float) -> Iterator[Row]:

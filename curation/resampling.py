@@ -8,8 +8,10 @@ bundles are drawn, which costs the same for any number of questions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from curation.concordance import Floats, Ints
 
@@ -38,9 +40,15 @@ def interval(parts: Floats, figure: Callable[[Floats], Floats]) -> Interval:
     size = len(parts)
     if size < 2:
         return None, None
-    draw = np.random.default_rng(SEED).multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    drawn = figure(np.tensordot(draw.astype(float), parts, 1))
+    drawn = figure(np.tensordot(draws(size).astype(float), parts, 1))
     return _middle(drawn[np.isfinite(drawn)])
+
+
+@lru_cache(maxsize=256)
+def draws(size: int) -> NDArray[np.int16]:
+    """How often each of `size` parts is in each sample: `[RESAMPLES, size]`, always the same."""
+    rng = np.random.default_rng(SEED)
+    return rng.multinomial(size, np.full(size, 1 / size), RESAMPLES).astype(np.int16)
 
 
 def interval_of_median(values: Floats) -> Interval:

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.db.models import F
 
+from curation.adjudication import settled
 from curation.models import Decision, Job, Place, Project, Question, Rationale, Review, Score, Split
 from training.models import Run
 from training.overlap import WORDS, windows, windows_of
@@ -26,6 +27,8 @@ from training.selection.record import Asked, Candidate
 
 CHUNK = 500  # questions read together
 
+DECIDED = 1000  # a decision counts as any number of reviewers
+UNDECIDED = "No adjudicator has decided its question"
 OVERLAPS = f"Its question shares {WORDS} words in a row with a test question"
 
 
@@ -114,6 +117,8 @@ def known(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
         places = _places(candidates, recipe)
         for entry in chunk:
             entry.question.rankings = places.get(entry.question.id, {})
+        if recipe.adjudicated != "ignore":
+            _settle(chunk, recipe)
         yield chunk
 
 
@@ -256,6 +261,23 @@ def _places(
         if recipe.hears(judge):
             found[question][judge][pk] = rank
     return found
+
+
+def _settle(chunk: list[Examined], recipe: Recipe) -> None:
+    """An adjudicator's decision takes the place of what everybody said of its question."""
+    rulings = settled([entry.question.id for entry in chunk])
+    for entry in chunk:
+        ruling = rulings.get(entry.question.id)
+        if ruling is None:
+            if recipe.adjudicated == "only":
+                _leave_out(entry, [UNDECIDED] * len(entry.question.candidates))
+            continue
+        if ruling.ranks:
+            entry.question.rankings = {ruling.kind: ruling.ranks}
+        for candidate in entry.question.candidates if ruling.decisions else []:
+            decision = ruling.decisions.get(candidate.id)
+            candidate.accepts = DECIDED if decision == Decision.ACCEPT else 0
+            candidate.rejects = DECIDED if decision == Decision.REJECT else 0
 
 
 def _second_sieve(entry: Examined, recipe: Recipe) -> None:

@@ -85,6 +85,12 @@ class Recipe(BaseModel):
         title="Whose reviews",
         description="They decide what counts as accepted. Untick “all” to take only some.",
     )
+    adjudicated: Literal["prefer", "only", "ignore"] = Field(
+        "prefer",
+        title="Decisions of adjudicators",
+        description="prefer: where there is one, it counts in the place of all rankings and "
+        "reviews. only: questions without one are left out.",
+    )
     runs: Annotated[list[int], Listed] = Field(
         default_factory=list, title="Runs", description="Only what these runs wrote."
     )
@@ -193,6 +199,7 @@ def in_words(recipe: Recipe, names: Mapping[str, str]) -> list[tuple[str, str]]:
         ("Only from", ", ".join(written) or "all runs and imports"),
         ("Rankings of", told(recipe.rankings, "nobody")),
         ("Reviews of", told(recipe.reviews, "nobody")),
+        ("Decisions of adjudicators", recipe.adjudicated),
         ("Rationales a question", f"{recipe.min_rationales} to {most}"),
         (
             "Answers to a given thought",

@@ -27,7 +27,7 @@ from training.selection import selections
 from training.selection.record import SCORED_BY
 
 Choices = list[tuple[str, str]]
-PLAIN = ("min_rationales", "max_rationales", "seed", "conditioned")
+PLAIN = ("min_rationales", "max_rationales", "seed", "conditioned", "adjudicated")
 DROPS = ("drop_duplicates", "drop_corrected", "drop_overlap")
 LISTS = ("splits", "roles", "authors", "rankings", "reviews", "runs", "imports")
 
@@ -83,6 +83,7 @@ class RecipeForm(forms.Form):
         chosen = self.cleaned_data["selection"]
         settings = given(self, selections()[chosen].Config, f"{chosen}-")
         fields = {name: self.cleaned_data[name] for name in (*PLAIN, *DROPS, *LISTS)}
+        fields["adjudicated"] = fields["adjudicated"] or Recipe.model_fields["adjudicated"].default
         return Recipe(selection=chosen, settings=settings, **fields)
 
     def drops(self) -> list[forms.BoundField]:

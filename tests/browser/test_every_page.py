@@ -27,7 +27,8 @@ NO_PAGES = {
     "review-skip", "review-item", "review-more", "review-diff", "comment", "comment-withdraw",
     "run-metrics", "version-file", "version-left-out",
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
-    "queue-fill", "audit-file",
+    "queue-fill", "audit-file", "queue-refresh", "review-ahead",
+    "agreement-measure", "queue-agreement-measure",
 }  # fmt: skip
 
 
@@ -42,6 +43,8 @@ def addresses(project: Project) -> dict[str, str]:
         "queue": queue.pk,
         "review": queue.pk,
         "review-mine": queue.pk,
+        **dict.fromkeys(("queue-settings", "queue-gold", "queue-agreement"), queue.pk),
+        **dict.fromkeys(("queue-agreement-items", "adjudication"), queue.pk),
         "diff": project.questions.get(source="gsm8k").pk,
         **dict.fromkeys(
             ("rationale", "rationale-correct"),
@@ -57,6 +60,9 @@ def addresses(project: Project) -> dict[str, str]:
             found[name] = reverse(name)
         elif name == "export-new":
             found[name] = reverse(name, args=[slug, 1, "sft"])
+        elif name == "adjudicate":
+            item = queue.items.order_by("position").first()
+            found[name] = reverse(name, args=[slug, queue.pk, item.question_id])
         elif name == "run":
             found |= {f"run {status}": run.get_absolute_url() for status, run in runs.items()}
         elif name == "job":

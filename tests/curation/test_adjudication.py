@@ -13,6 +13,8 @@ from curation.judging import submit
 from curation.leases import claim
 from curation.models import Adjudication, Queue, QueueItem, Ranking, Review
 from tests.make import make_group, make_queue
+from training.recipe import Recipe
+from training.versions import freeze, rows_of
 
 
 @pytest.fixture
@@ -159,6 +161,25 @@ def test_names_stay_hidden_where_the_queue_hides_them(client, project, queue, it
     client.force_login(owner)
     url = reverse("adjudicate", args=[project.slug, queue.pk, item.question_id])
     assert "anna" not in client.get(url, {"names": "shown"}).content.decode()
+
+
+def test_a_version_holds_exactly_what_was_decided(project, queue, item, researcher):
+    ranks = ranks_of(item)
+    best = min(ranks, key=ranks.__getitem__)
+    decide(item, researcher, ranks, {best: "accept"})
+    recipe = {"selection": "accepted", "adjudicated": "only"}
+    version = freeze(project, Recipe(**recipe, settings={"accepts": 2}), researcher)
+    assert list(version.items.values_list("rationale", flat=True)) == [best]
+    whole = freeze(project, Recipe(adjudicated="only"), researcher)
+    (row,) = rows_of(whole)
+    assert row["rankings"] == [
+        {"judge": "adjudication", "kind": "adjudication",
+         "ranks": {str(pk): ranks[pk] for pk in sorted(ranks)}}
+    ]  # fmt: skip
+    deaf = freeze(project, Recipe(adjudicated="ignore"), researcher)
+    judges = {one["judge"] for row in rows_of(deaf) for one in row["rankings"]}
+    assert "adjudication" not in judges
+    assert len(list(rows_of(freeze(project, Recipe(), researcher)))) == 3
 
 
 def test_the_list_asks_a_bounded_number_of_questions(
