@@ -22,7 +22,7 @@ from training.engine.dataset import open_dataset
 from training.engine.drawing import Drawing, Row, Wanted, asked_of, wanted
 from training.engine.embedding import embed, embedding_name
 from training.engine.job import Job, checked
-from training.engine.model import end_ids, load_model
+from training.engine.model import end_ids, load_model, on_device
 from training.engine.stop import Stop
 from training.measures.diversity import distinct_derivations, distinct_n, vendi
 from training.measures.intervals import over_questions, wilson
@@ -37,6 +37,7 @@ def evaluate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     plan = checked(EvaluationPlan, job.config)
     questions = open_dataset(job, folder)
     model, tokenizer = load_model(str(job.model), folder, job.seed)
+    model = on_device(model)
     text = Renderer(tokenizer, task="label" if plan.ask_for == "label" else None)
     drawing = Drawing(
         folder / "items.jsonl",

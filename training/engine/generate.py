@@ -13,7 +13,7 @@ from training.decoding.sampling import SamplingPlan
 from training.engine.dataset import open_dataset
 from training.engine.drawing import Drawing, Row, Wanted, prompts_of, wanted
 from training.engine.job import Job, checked
-from training.engine.model import end_ids, load_model
+from training.engine.model import end_ids, load_model, on_device
 from training.engine.stop import Stop
 
 
@@ -23,7 +23,7 @@ def generate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     plan = checked(SamplingPlan, job.config)
     asked = prompts_of(open_dataset(job, folder), plan.what == "answer_given_thought")
     model, tokenizer = load_model(str(job.model), folder, job.seed)
-    text = Renderer(tokenizer, plan.system_prompt)
+    model, text = on_device(model), Renderer(tokenizer, plan.system_prompt)
     drawing = Drawing(
         folder / "samples.jsonl",
         text,

@@ -102,6 +102,16 @@ def check_head(model: Any) -> None:
             raise BadJob(f"Models that set {name} are not supported.")
 
 
+def on_device(model: Any) -> Any:
+    """The model on the GPU, if this process has one."""
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def positions_of(model: Any) -> int:
+    """How many tokens, prompt and completion together, the model has positions for."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+
+
 def end_ids(model: Any, tokenizer: Any) -> list[int]:
     """Every token id that ends a completion: the tokenizer's and the generation settings'."""
     named = model.generation_config.eos_token_id if model.generation_config else None

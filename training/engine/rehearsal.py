@@ -33,7 +33,7 @@ from training.engine.dataset import read_questions
 from training.engine.files import fetch
 from training.engine.job import BadJob, Job
 from training.engine.memory import Peak, Shape, estimated, numbers_per_layer, shape_of
-from training.engine.model import end_ids, first_line, load_tokenizer, locate
+from training.engine.model import end_ids, first_line, load_tokenizer, locate, on_device
 from training.engine.plan import Step, micro_batches
 from training.engine.ranks import Ranks
 from training.engine.reference import add_reference_logprobs
@@ -111,7 +111,7 @@ def rehearse(job: Job, folder: Path, measure: bool = True, rows: int = ROWS) -> 
     tokenizer = load_tokenizer(url, folder)
     check_end(tokenizer)
     questions = learned(read_questions(fetch(job.dataset, folder)), config)
-    model = policy_of(job, config, folder, None)[0] if measure else outline(job, config, folder)
+    model = loaded(job, config, folder) if measure else outline(job, config, folder)
     peak = Peak()
     text, shape = Renderer(tokenizer), shape_of(model)
     ends = end_ids(model, tokenizer)
@@ -133,6 +133,11 @@ def rehearse(job: Job, folder: Path, measure: bool = True, rows: int = ROWS) -> 
         measured = peak.above(4 * shape.parameters)
         facts["memory"]["rehearsal"] = {"estimated": tried["total"], "measured": measured}
     return facts
+
+
+def loaded(job: Job, config: MethodConfig, folder: Path) -> Any:
+    """The model that the run would train, where it would."""
+    return on_device(policy_of(job, config, folder, None)[0])
 
 
 def outline(job: Job, config: MethodConfig, folder: Path) -> Any:

@@ -31,7 +31,7 @@ from training.engine.drawing import Drawing, Row, Wanted, asked_of, wanted
 from training.engine.files import append_rows, keep_rows, sha256, write_json
 from training.engine.group import collate, group_logprobs
 from training.engine.job import BadJob, Job, checked
-from training.engine.model import end_ids, load_model, locate
+from training.engine.model import end_ids, load_model, locate, on_device, positions_of
 from training.engine.plan import micro_batches
 from training.engine.stop import Stop, Stopped
 from training.measures.rouge import rouge_l
@@ -53,8 +53,7 @@ def score(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     if not any(completion.thought for q in questions for completion in q.completions):
         raise BadJob("No question of the dataset has a rationale with a thought to score.")
     model, tokenizer = load_model(str(job.model), folder, job.seed)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-    text = Renderer(tokenizer)
+    model, text = on_device(model), Renderer(tokenizer)
     weights = hash_of_weights(locate(str(job.model), folder))
     said = own_answers(model, text, questions, plan, job.seed, folder, stop)
     scoring = Scoring(folder / "scores.jsonl", text, plan, weights, said)
@@ -78,7 +77,7 @@ def own_answers(
     stop: Stop,
 ) -> dict[str, str]:
     """The student's greedy completion of each question, by its id; none unless the plan asks."""
-    limit = longest_sequence(model)
+    limit = positions_of(model)
     longest = min(plan.max_prompt_tokens, limit - 1)
     asked = [q for q in questions if q.completions and len(text.prompt(q.question)) <= longest]
     if not plan.rouge_l or not asked:
@@ -162,7 +161,7 @@ class Scoring:
         due = keys - {key_of(row) for row in rows}
         self._tell(len(rows), len(keys))
         pending = [q for q in questions if any((q.id, one.id) in due for one in q.completions)]
-        limit = longest_sequence(model)
+        limit = positions_of(model)
         for start in range(0, len(pending), PAGE):
             sheets = [self._sheet(q, due, limit) for q in pending[start : start + PAGE]]
             for new in self._read(model, sheets, stop):
@@ -298,11 +297,6 @@ def answer_span(text: Renderer, thought: str, answer: str) -> Span:
     ids, empty = text.completion(thought, answer), text.completion(thought, "")[:-1]
     apart = (n for n, (left, right) in enumerate(zip(ids, empty, strict=False)) if left != right)
     return Span(tuple(ids), next(apart, len(empty)), len(ids) - 1)
-
-
-def longest_sequence(model: Any) -> int:
-    """Tokens that the model has positions for."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
 
 
 def too_long(prompt: int, completion: int, plan: ScoringPlan, limit: int) -> str:
