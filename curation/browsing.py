@@ -15,7 +15,9 @@ from urllib.parse import urlencode
 
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
 
 from curation import keyset
 from curation.keyset import Order
@@ -165,13 +167,13 @@ def in_state(found: QuerySet[Question], state: str) -> QuerySet[Question]:
     written = Rationale.objects.filter(question=OuterRef("pk"))
     some = Exists(written)
     live = Review.objects.live().filter(rationale__question=OuterRef("pk"))
-    judged = Exists(Ranking.objects.live().filter(question=OuterRef("pk"))) | Exists(live)
+    judged = either(Ranking.objects.live().filter(question=OuterRef("pk")), live)
     reviewed = Review.objects.live().filter(rationale=OuterRef("pk"))
     conditions = {
         "with": Q(some),
         "without": ~Q(some),
-        "judged": Q(judged),
-        "unjudged": Q(some) & ~Q(judged),
+        "judged": judged,
+        "unjudged": Q(some) & ~judged,
         "accepted": Q(Exists(live.filter(decision=Decision.ACCEPT))),
         "rejected": Q(Exists(live.filter(decision=Decision.REJECT))),
         "undecided": Q(Exists(written.filter(~Exists(reviewed)))),
@@ -196,7 +198,16 @@ def at_odds() -> Q:
         rationale__reviews__decision=Decision.REJECT,
         rationale__reviews__superseded_at=None,
     )
-    return Q(Exists(upside_down)) | Q(Exists(yes))
+    return either(upside_down, yes)
+
+
+def either(first: QuerySet[Any], second: QuerySet[Any]) -> Q:
+    """Whether one of two conditions on a row has a row.
+
+    As `EXISTS … OR EXISTS …`, PostgreSQL gathers both for the whole table before it reads a page.
+    """
+    found = Coalesce(Subquery(first.values("pk")[:1]), Subquery(second.values("pk")[:1]))
+    return Q(IsNull(found, False))
 
 
 def by_author(found: QuerySet[Question], search: Search) -> QuerySet[Question]:

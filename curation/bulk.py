@@ -55,7 +55,7 @@ class Deed:
 
     what: str
     tag: str = ""
-    queue: int | None = None
+    queue: int = 0
     reasons: tuple[str, ...] = ()
     note: str = ""
 

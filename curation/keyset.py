@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Generic, TypeVar
 
+from django.db import OperationalError, connection, transaction
 from django.db.models import F, Model, Q, QuerySet
+from psycopg.errors import QueryCanceled
 
 M = TypeVar("M", bound=Model)
 COUNTED = 10_000  # an exact count of more rows than this costs more than the page
+PATIENCE = 300  # milliseconds for a count; a rare filter reads the whole table
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def page(
 ) -> Slice[M]:
     """The rows after a key, or those that end before one; the first without either."""
     if order.column != "pk":
-        found = found.annotate(sort_value=F(order.column))
+        found = found.annotate(sort_value=F(order.column))  # type: ignore[assignment]
     ends, begins = order.read(before), order.read(after)
     if ends:
         rows = _some(found.filter(order.beyond(ends, backward=True)), order.ordering(True), size)
@@ -104,15 +107,26 @@ def _slice(rows: list[M], order: Order, has_before: bool, has_after: bool) -> Sl
 
 @dataclass(frozen=True)
 class Count:
-    """How many there are, as far as it was counted."""
+    """How many there are, as far as could be counted while nobody has to wait."""
 
     number: int
     is_exact: bool = True
+    is_known: bool = True
 
     @classmethod
     def of(cls, found: QuerySet[Any]) -> Count:
-        number = found.order_by()[: COUNTED + 1].count()
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE}")
+                number = found.order_by()[: COUNTED + 1].count()
+                cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+        except OperationalError as error:
+            if not isinstance(error.__cause__, QueryCanceled):
+                raise
+            return cls(0, False, False)
         return cls(min(number, COUNTED), number <= COUNTED)
 
     def __str__(self) -> str:
+        if not self.is_known:
+            return "many"
         return f"{self.number:,}" if self.is_exact else f"more than {self.number:,}"

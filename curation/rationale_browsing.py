@@ -7,6 +7,7 @@ others made of it: `veiled` says who that is, and the form leaves those filters 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
@@ -153,7 +154,7 @@ def with_score(found: QuerySet[Rationale], scorer: str) -> QuerySet[Rationale]:
     return joined.filter(~Exists(newer))
 
 
-def lines_of(rationales: list[Rationale], reader: User, scorer: str = "") -> list[Line]:
+def lines_of(rationales: Sequence[Rationale], reader: User, scorer: str = "") -> list[Line]:
     """The rationales with their scores, verdicts and tags, in three queries."""
     lines = {rationale.pk: Line(rationale) for rationale in rationales}
     scores = Score.objects.filter(rationale__in=lines, scorer__in={CORRECT, scorer})

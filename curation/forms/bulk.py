@@ -53,7 +53,7 @@ class BulkForm(forms.Form):
         deed = Deed(
             data["deed"],
             tag=data["tag"] if data["deed"] in {"tag", "untag"} else "",
-            queue=data["queue"] if data["deed"] == "queue" else None,
+            queue=(data["queue"] or 0) if data["deed"] == "queue" else 0,
             reasons=tuple(data["reason"]) if data["deed"] == Decision.REJECT else (),
             note=data["note"] if data["deed"] in JUDGING else "",
         )

@@ -30,7 +30,9 @@ def _bulk(request: Request, slug: str, things: str) -> HttpResponse:
     project = get_project_for(request.user, slug, "curation.research")
     form = BulkForm(request.POST, project=project, things=things)
     if not form.is_valid():
-        return _refused(request, form, [text for texts in form.errors.values() for text in texts])
+        return _refused(
+            request, form, [str(text) for texts in form.errors.values() for text in texts]
+        )
     errand = form.errand()
     try:
         bulk.check(project, errand)
