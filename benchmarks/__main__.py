@@ -1,5 +1,6 @@
-"""`make bench` runs every benchmark but the claims, which take an hour, and those for a GPU;
-`make bench ARGS="pages"` or `ARGS="claims.cotd_po_modes"` runs one of them.
+"""`make bench` runs every benchmark but the claims, which take an hour, those for a GPU, and the
+load test; `make bench ARGS="pages"` or `ARGS="claims.cotd_po_modes"` runs one of them. A module's
+own options (`add_arguments`) are known where it alone is named.
 
 Each is a module with `run(arguments) -> dict` that prints a table; the dict goes to
 `benchmarks/results/NAME.json` (or the name that the module gives as `RESULT`) with the machine, the
@@ -25,6 +26,7 @@ NAMES = sorted(
     file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")
 )
 GPU = [name for name in NAMES if name.startswith("gpu_")]  # run only where they are named
+LONG = ["annotators", "closed_loop", "size_m"]  # gigabytes and half an hour
 CLAIMS = sorted(
     f"claims.{file.stem}"
     for file in (Path(__file__).parent / "claims").glob("*.py")
@@ -62,18 +64,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="of a training benchmark; 1 is lost")
     parser.add_argument("--seeds", type=int, default=5, help="of a claim; 5 or more for a figure")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    arguments = parser.parse_args()
+    arguments, _ = parser.parse_known_args()
     unknown = set(arguments.names) - set(EVERY)
     if unknown:
         parser.error(f"There is no benchmark {', '.join(unknown)}; there are {', '.join(EVERY)}.")
-    names = arguments.names or [name for name in NAMES if name not in GPU]
+    names = arguments.names or [name for name in NAMES if name not in [*GPU, *LONG]]
     if len(names) > 1:  # each in a process of its own, so that none warms up another
+        parser.parse_args()
         for name in names:
             subprocess.run(
                 [sys.executable, "-m", "benchmarks", name, *options(arguments)], check=True
             )
         return
     module, before = importlib.import_module(f"benchmarks.{names[0]}"), circumstances()
+    getattr(module, "add_arguments", lambda parser: None)(parser)
+    arguments = parser.parse_args()
     result = module.run(arguments)
     text = json.dumps({"machine": machine(), "circumstances": before, **result}, indent=1)
     file = getattr(module, "RESULT", names[0].replace("claims.", "claim_"))

@@ -14,6 +14,17 @@ from pathlib import Path
 def fresh_installation() -> Iterator[None]:
     """Boot an embedded database, migrate it, and set Django up on it. Once in a process."""
     folder = Path(tempfile.mkdtemp(prefix="stillroom-bench-"))
+    try:
+        with installation(folder):
+            yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def installation(folder: Path) -> Iterator[None]:
+    """The same in a folder that stays: what is in its database is found again."""
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     os.environ |= {
         "STILLROOM_VAR": str(folder),
@@ -35,7 +46,6 @@ def fresh_installation() -> Iterator[None]:
         yield
     finally:
         stop_database(folder)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stop_database(folder: Path) -> None:
