@@ -205,6 +205,42 @@ def test_a_prompt_without_a_token_is_refused(capfd, folder, tmp_path):
     assert told.startswith("The tokenizer reads nothing in the prompt of question 0;")
 
 
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize(
+    ("method", "thought", "question", "expected"),
+    [
+        ("sft", "a" * 60, "which", "has 74 tokens with its longest completion"),
+        ("grpo", "a", "w" * 70, "has 72 tokens with its longest completion"),
+    ],
+)
+def test_what_the_model_has_no_positions_for_is_refused(
+    capfd, folder, tmp_path, family, method, thought, question, expected
+):
+    model = save_learner(tmp_path / "model", family)  # of 64 positions
+    rows = [
+        {
+            **ROWS[0],
+            "question": question,
+            "completions": [{"id": "t", "thought": thought, "answer": "2"}],
+        }
+    ]
+    told = refused(capfd, folder, model, method, rows=rows)
+    assert expected in told
+    assert "the model has positions for 64; lower max_prompt_tokens or" in told
+    left_out = {"max_prompt_tokens": 20, "max_completion_tokens": 40}
+    assert "nothing to train on" in refused(capfd, folder, model, method, left_out, rows)
+
+
+@pytest.mark.parametrize("kind", ["generate", "evaluate"])
+def test_a_prompt_that_leaves_no_position_for_an_answer_is_refused(capfd, folder, tmp_path, kind):
+    model = save_learner(tmp_path / "model", "gpt2")
+    write(folder, model, "sft", {}, [ROWS[0], {**ROWS[1], "question": "w" * 70}])
+    run = folder / "run.json"
+    run.write_text(json.dumps({"kind": kind, "model": str(model), "config": {}}))
+    told = said(capfd, run)
+    assert told.startswith("The prompt of question 1 has 71 tokens, and the model has positions")
+
+
 # --- Checkpoints ----------------------------------------------------------------------------------
 
 

@@ -100,6 +100,26 @@ def test_a_completion_ends_with_its_end_or_with_the_limit():
         assert not {END, 3} & set(sample.token_ids[:-1])
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("static", [False, True])
+def test_where_the_model_has_no_position_left_a_completion_is_cut(family, static):
+    model = make_model(family)
+    longest = model.config.max_position_embeddings
+    prompts = [[1] * (longest - 3), [1, 5], [1] * (longest - 1)]
+    drawn = draw(model, prompts, [[1, 2], [3], [4]], WARM, [VOCABULARY], 0, static)
+    lengths = [[len(sample.token_ids) for sample in samples] for samples in drawn]
+    assert lengths == [[3, 3], [12], [1]]
+    assert {sample.finish_reason for sample in flat(drawn)} == {"length"}
+    ((alone,),) = draw(model, prompts[1:2], [[3]], WARM, [VOCABULARY])
+    assert drawn[1][0].token_ids == alone.token_ids
+
+
+def test_an_end_inside_the_prompt_ends_nothing():
+    model = make_model("qwen2")
+    drawn = draw(model, [[1, END, 7, END]], [[1, 2, 3]], WARM, [END])
+    assert max(len(sample.token_ids) for sample in drawn[0]) > 1
+
+
 def test_tokens_come_as_often_as_they_are_likely():
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(4000, 1)
     chance = torch.linspace(0, 1, 4001, dtype=torch.float64)[:-1]

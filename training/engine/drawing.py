@@ -131,6 +131,7 @@ class Drawing:
         """Draw what is not in the file yet. Returns every row in the order of `draws`; raises
         `Stopped` between chunks."""
         model.eval()
+        self.check(draws, model)
         keys = {draw.key for draw in draws}
         stored = {key_of(row): row for row in keep_rows(self.file, lambda r: key_of(r) in keys)}
         done = len(stored)
@@ -147,7 +148,15 @@ class Drawing:
             self.tell(done, len(draws))
         return [stored[draw.key] for draw in draws]
 
+    def check(self, draws: Sequence[Wanted], model: Any) -> None:
+        """Every prompt can be answered, before the first is. Raises `BadJob`."""
+        from training.engine.model import check_room, positions_of
+
+        for asked in {id(draw.asked): draw.asked for draw in draws}.values():
+            check_room(asked.question.id, self.ids(asked), positions_of(model))
+
     def tell(self, done: int, total: int) -> None:
+        """For whoever watches: how many are drawn."""
         progress = {"done": done, "total": total, "unit": "completions", "doing": "drawing"}
         write_json(self.file.parent / "progress.json", progress)
 

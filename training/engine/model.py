@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,15 @@ def on_device(model: Any) -> Any:
 def positions_of(model: Any) -> int:
     """How many tokens, prompt and completion together, the model has positions for."""
     return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
+
+
+def check_room(question: str, ids: Sequence[int], positions: int) -> None:
+    """Refuse a prompt behind which no completion has a position. Raises `BadJob`."""
+    if len(ids) >= positions:
+        raise BadJob(
+            f"The prompt of question {question} has {len(ids)} tokens, and the model has positions "
+            f"for {positions} with the completion; leave the question out."
+        )
 
 
 def end_ids(model: Any, tokenizer: Any) -> list[int]:

@@ -33,7 +33,14 @@ from training.engine.dataset import read_questions
 from training.engine.files import fetch
 from training.engine.job import BadJob, Job
 from training.engine.memory import Peak, Shape, estimated, numbers_per_layer, shape_of
-from training.engine.model import end_ids, first_line, load_tokenizer, locate, on_device
+from training.engine.model import (
+    end_ids,
+    first_line,
+    load_tokenizer,
+    locate,
+    on_device,
+    positions_of,
+)
 from training.engine.plan import Step, micro_batches
 from training.engine.ranks import Ranks
 from training.engine.reference import add_reference_logprobs
@@ -116,7 +123,7 @@ def rehearse(job: Job, folder: Path, measure: bool = True, rows: int = ROWS) -> 
     text, shape = Renderer(tokenizer), shape_of(model)
     ends = end_ids(model, tokenizer)
     rounds = Rounds(folder, job.seed, method, config, text, questions, ends)
-    check_tokens(rounds, tokenizer, shape.vocabulary)
+    check_tokens(rounds, tokenizer, shape.vocabulary, positions_of(model))
     steps = steps_of(rounds, config, job.seed)
     model = model if measure else None
     cast = Cast(folder, job.seed, method, config, text, rounds, steps, model)

@@ -31,6 +31,7 @@ from transformers.cache_utils import CacheLayerMixin
 from training.decoding.sampling import Sampling
 from training.engine.block import additive
 from training.engine.group import padded, parts
+from training.engine.model import positions_of
 
 
 @dataclass
@@ -245,7 +246,8 @@ def draw(
     """For each prompt one completion for each of its seeds.
 
     `ends` are the ids that finish a completion; without one it is cut at
-    `sampling.max_new_tokens` and its finish reason is `length`. At most `slots` completions are
+    `sampling.max_new_tokens`, or where the model has no position left, and its finish reason is
+    `length`. A prompt leaves at least one position (`check_room`). At most `slots` completions are
     decoded together (0: all of them), but those of one prompt always are. `static` computes
     every slot in each step, which is the default on a GPU alone.
     """
@@ -276,17 +278,20 @@ class Draw:
         ).to(self.device)
         self.ends = torch.tensor(list(ends), device=self.device)
         self.waiting = deque(range(len(prompts)))
+        limits = [min(self.limit, positions_of(model) - len(prompt)) for prompt in prompts]
         self.slots = Slots(
             self.decoder,
             count=max(min(slots or self.rows, self.rows), *self.sizes, 1),
-            room=max(map(len, prompts)) + self.limit,
+            room=max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)),
             layers=model.config.num_hidden_layers,
             static=self.device.type == "cuda" if static is None else static,
         )
         self.ids = torch.zeros(self.rows, self.limit, dtype=torch.long, device=self.device)
         self.logprobs = torch.zeros(self.rows, self.limit, device=self.device)
         self.lengths = torch.zeros(self.rows, dtype=torch.long, device=self.device)
-        self.limits = torch.full_like(self.lengths, self.limit)  # a benchmark forces lengths here
+        sizes = torch.tensor(self.sizes, device=self.device)
+        # A benchmark forces lengths here.
+        self.limits = torch.tensor(limits, device=self.device).repeat_interleave(sizes)
         self.stopped = torch.zeros(self.rows, dtype=torch.bool, device=self.device)
         self.alive = torch.zeros(0, dtype=torch.long, device=self.device)  # row of each slot
 

@@ -21,15 +21,18 @@ def check_end(tokenizer: Any) -> None:
         raise BadJob("The tokenizer has no end-of-sequence token (eos_token); give it one.")
 
 
-def check_tokens(rounds: Rounds, tokenizer: Any, vocabulary: int) -> None:
-    """Refuse what cannot be learned from. `vocabulary`: how many ids the model knows.
+def check_tokens(rounds: Rounds, tokenizer: Any, vocabulary: int, positions: int) -> None:
+    """Refuse what cannot be learned from. `vocabulary`: how many ids the model knows; `positions`:
+    how many tokens it can read at once.
 
     Raises `BadJob`, naming the first question at fault.
     """
     for prompt in rounds.prompts:
         check_prompt(prompt.question, prompt.ids, vocabulary)
+        check_positions(prompt.question, prompt.ids, [[0], *prompt.anchors], positions)
     for group in rounds.stored:
         check_prompt(group.question, group.prompt, vocabulary)
+        check_positions(group.question, group.prompt, group.completions, positions)
         for n, ids in enumerate(group.completions):
             if group.present[n] and not set(ids) - {tokenizer.eos_token_id}:
                 raise BadJob(
@@ -44,6 +47,20 @@ def check_prompt(question: str, ids: Sequence[int], vocabulary: int) -> None:
     if not ids:
         raise BadJob(f"The tokenizer reads nothing in the prompt of question {question}; {MEND}")
     check_known(question, ids, vocabulary)
+
+
+def check_positions(
+    question: str, prompt: Sequence[int], completions: Sequence[Sequence[int]], positions: int
+) -> None:
+    """Prompt and completion fit into the model together: GPT-2 would fail beyond, others read what
+    they were never trained to."""
+    longest = len(prompt) + max(map(len, completions))
+    if longest > positions:
+        raise BadJob(
+            f"Question {question} has {longest} tokens with its longest completion, and the model "
+            f"has positions for {positions}; lower max_prompt_tokens or max_completion_tokens, "
+            "which leave out and count what is longer."
+        )
 
 
 def check_known(question: str, ids: Sequence[int], vocabulary: int) -> None:

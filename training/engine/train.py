@@ -15,7 +15,7 @@ from training.engine.dataset import open_dataset
 from training.engine.files import read_rows, sha256
 from training.engine.job import BadJob, Job, checked
 from training.engine.loop import Loop
-from training.engine.model import end_ids, load_model, vocabulary_of
+from training.engine.model import end_ids, load_model, positions_of, vocabulary_of
 from training.engine.plan import Step, plan
 from training.engine.probe import Probe
 from training.engine.ranks import Ranks
@@ -42,12 +42,13 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     check_end(tokenizer)
     text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
     rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends, ranks)
-    check_tokens(rounds, tokenizer, vocabulary_of(model))
+    check_tokens(rounds, tokenizer, vocabulary_of(model), positions_of(model))
     if getattr(config, "beta", 0.0):
         rounds.reference = frozen(job, config, folder)  # held by the rounds alone
     steps = steps_of(rounds, config, job.seed)
-    probed = probe_questions(questions, config.probe_questions)
     asking = text.for_task(getattr(method, "TASK", None))
+    short = [q for q in questions if len(asking.prompt(q.question)) < positions_of(model)]
+    probed = probe_questions(short, config.probe_questions)
     probe = Probe(folder, asking, probed, config.max_completion_tokens, ends)
     loop = Loop(
         folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found, ranks
