@@ -26,6 +26,12 @@ MOST_PAIRS = 2_500  # steps of one text times steps of the other, between two th
 ALIKE = 0.35  # the share of words that makes two steps versions of one another
 
 SAME, CHANGED, LEFT, RIGHT = "same", "changed", "left", "right"
+SPOKEN = {
+    SAME: "the same",
+    CHANGED: "changed",
+    LEFT: "only in the first",
+    RIGHT: "only in the second",
+}
 _WORD = re.compile(r"\s+|\\[A-Za-z]+|\d+(?:[.,]\d+)*|[^\W\d_]+|.", re.S)
 
 
@@ -54,10 +60,12 @@ class Difference:
         """What a person who cannot see the colours is told first."""
         if not self.rows or self.count(SAME) == len(self.rows):
             return "Both say the same, step for step."
-        return (
-            f"{_steps(self.count(SAME))} the same, {self.count(CHANGED)} changed, "
-            f"{self.count(LEFT)} only in the first, {self.count(RIGHT)} only in the second."
-        )
+        told = [
+            f"{count} {words}"
+            for sign, words in SPOKEN.items()
+            if (count := self.count(sign)) or sign == SAME
+        ]
+        return f"Of {len(self.rows)} steps: {', '.join(told)}."
 
 
 def compare(left: str, right: str) -> Difference:
@@ -83,10 +91,6 @@ def counterpart(rationale: Rationale, blind: bool) -> Rationale | None:
         yes = Q(reviews__decision=Decision.ACCEPT, reviews__superseded_at=None)
         others = others.annotate(accepts=Count("reviews", filter=yes)).order_by("-accepts", "pk")
     return others.select_related("author_model", "author_user").first()
-
-
-def _steps(count: int) -> str:
-    return "1 step is" if count == 1 else f"{count} steps are"
 
 
 def _key(step: Step) -> str:

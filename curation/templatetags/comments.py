@@ -20,7 +20,7 @@ register = template.Library()
 @register.inclusion_tag("curation/comments.html", takes_context=True)
 def comments(context: Context, rationale: Rationale) -> dict[str, Any]:
     request, question, blind = context["request"], context["question"], context["blind"]
-    key, seen = ("comments", question.pk), context.render_context
+    key, seen = f"comments {question.pk}", context.render_context
     if key not in seen:
         seen[key] = comments_on(question, request.user, blind)
     names_shown = context.get("names_shown", True)

@@ -107,7 +107,7 @@ def test_two_cards_are_compared_by_keys(reviewing):
     expect(sheet).to_be_visible()
     expect(sheet.locator("del")).to_have_count(1)
     expect(sheet.locator("ins")).to_have_count(1)
-    expect(sheet.get_by_text("3 steps are the same, 1 changed")).to_be_visible()
+    expect(sheet.get_by_text("Of 4 steps: 3 the same, 1 changed.")).to_be_visible()
     press(reviewing, "a 2")
     assert values_of_places(reviewing) == ["1", "", ""], "the page behind hears nothing"
     press(reviewing, "Escape")
@@ -196,7 +196,7 @@ def test_a_group_of_200_kb_texts_hears_its_first_key(logged_in, annotator, proje
     press(page, "w 2 7 0")
     expect(page.locator("#card-3 [name^=wrong-]")).to_have_value("270")
     press(page, "1 Enter")
-    next_one(page, 1)
+    expect(page.get_by_text("1 judged by you")).to_be_visible(timeout=60_000)
     assert StepLabel.objects.count() == 270
 
 

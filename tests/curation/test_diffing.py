@@ -25,7 +25,7 @@ def test_steps_are_aligned_and_words_marked():
 
 
 def test_the_sentence_says_it_without_colours():
-    expected = "2 steps are the same, 2 changed, 0 only in the first, 1 only in the second."
+    expected = "Of 5 steps: 2 the same, 2 changed, 1 only in the second."
     assert compare(BEFORE, AFTER).sentence == expected
     assert compare(BEFORE, BEFORE).sentence == "Both say the same, step for step."
 
