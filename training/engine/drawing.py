@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.decoding.prompts import Renderer
 from training.decoding.record import Question
@@ -20,6 +20,9 @@ from training.engine.files import append_rows, keep_rows, write_json
 from training.engine.job import BadJob
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
+
+if TYPE_CHECKING:  # an endpoint draws without torch
+    from training.engine.sampler import Sampler
 
 Row = dict[str, Any]
 Key = tuple[str, str, float, int]
@@ -130,8 +133,11 @@ class Drawing:
     def run(self, model: Any, draws: Sequence[Wanted], stop: Stop) -> list[Row]:
         """Draw what is not in the file yet. Returns every row in the order of `draws`; raises
         `Stopped` between chunks."""
+        from training.engine.sampler import Sampler
+
         model.eval()
         self.check(draws, model)
+        sampler = Sampler(self.slots)
         keys = {draw.key for draw in draws}
         stored = {key_of(row): row for row in keep_rows(self.file, lambda r: key_of(r) in keys)}
         done = len(stored)
@@ -141,7 +147,7 @@ class Drawing:
                 continue
             if stop.requested():
                 raise Stopped("Stopped while drawing; run again to go on.")
-            rows = [row for row in self.drawn(model, chunk) if key_of(row) not in stored]
+            rows = [row for row in self.drawn(model, chunk, sampler) if key_of(row) not in stored]
             append_rows(self.file, rows)
             stored |= {key_of(row): row for row in rows}
             done += len(rows)
@@ -160,16 +166,14 @@ class Drawing:
         progress = {"done": done, "total": total, "unit": "completions", "doing": "drawing"}
         write_json(self.file.parent / "progress.json", progress)
 
-    def drawn(self, model: Any, chunk: Sequence[Wanted]) -> list[Row]:
+    def drawn(self, model: Any, chunk: Sequence[Wanted], sampler: Sampler) -> list[Row]:
         """One chunk through the sampler, as rows."""
-        from training.engine.sampler import draw
-
         groups: dict[int, list[Wanted]] = {}
         for one in chunk:
             groups.setdefault(id(one.asked), []).append(one)
         prompts = [self.ids(group[0].asked) for group in groups.values()]
         seeds = [[one.seed for one in group] for group in groups.values()]
-        drawn = draw(model, prompts, seeds, chunk[0].sampling, self.ends, self.slots)
+        drawn = sampler.draw(model, prompts, seeds, chunk[0].sampling, self.ends)
         return [
             self.row(one, sample)
             for group, samples in zip(groups.values(), drawn, strict=True)

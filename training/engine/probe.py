@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from training.decoding.prompts import Renderer, split_completion
 from training.decoding.record import Question
 from training.decoding.sampling import Sampling
 from training.engine.files import append_rows
+from training.engine.sampler import Sampler
 from training.rewards.answer import judged
 
 
@@ -23,15 +24,14 @@ class Probe:
     questions: Sequence[Question]
     max_new_tokens: int
     ends: list[int]
+    sampler: Sampler = field(default_factory=Sampler)
 
     def take(self, model: Any, step: int, tell: bool = True) -> dict[str, float]:
         """`probe_accuracy` among the questions that have a reference; the texts go to the file if
         this process is to `tell`."""
-        from training.engine.sampler import draw
-
         prompts = [self.text.prompt(question.question) for question in self.questions]
         sampling = Sampling(temperature=0, max_new_tokens=self.max_new_tokens)
-        drawn = draw(model, prompts, [[0]] * len(prompts), sampling, self.ends)
+        drawn = self.sampler.draw(model, prompts, [[0]] * len(prompts), sampling, self.ends)
         rows = [
             self._row(step, question, sample)
             for question, (sample,) in zip(self.questions, drawn, strict=True)

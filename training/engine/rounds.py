@@ -23,6 +23,7 @@ from training.decoding.record import Question
 from training.decoding.sampling import Sampling
 from training.engine.files import append_rows, keep_rows, read_rows, write_json
 from training.engine.ranks import Ranks
+from training.engine.sampler import Sampler
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 from training.methods.base import Group, Prompt, Round, Skipped
@@ -53,6 +54,7 @@ class Rounds:
         self.opened = -1
         self.on_disk: dict[int, dict[int, list[Row]]] | None = None  # until a round is drawn
         self.kinds: list[Round] = self.method.rounds(self.config)
+        self.sampler = Sampler(getattr(self.config, "slots", 0))
         self.by_id = {question.id: question for question in self.questions}
         sources = {kind.source for kind in self.kinds}
         self.stored = self._stored() if "dataset" in sources else []
@@ -164,8 +166,6 @@ class Rounds:
 
     def _draw(self, number: int, chunk: int, prompts: Sequence[Prompt], model: Any) -> list[Row]:
         """One chunk of samples, scored, as rows of `samples.jsonl`."""
-        from training.engine.sampler import draw
-
         config = self.config
         sampling = Sampling(
             temperature=config.temperature, max_new_tokens=config.max_completion_tokens
@@ -174,7 +174,7 @@ class Rounds:
             [seed_for(self.seed, number, *p.ids, index) for index in range(config.group_size)]
             for p in prompts
         ]
-        drawn = draw(model, [p.ids for p in prompts], seeds, sampling, self.ends, config.slots)
+        drawn = self.sampler.draw(model, [p.ids for p in prompts], seeds, sampling, self.ends)
         place = {"round": number, "chunk": chunk, "of_chunk": len(prompts) * config.group_size}
         rows = []
         for prompt, samples, row_seeds in zip(prompts, drawn, seeds, strict=True):

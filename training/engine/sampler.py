@@ -32,6 +32,7 @@ from training.decoding.sampling import Sampling
 from training.engine.block import additive
 from training.engine.group import padded, parts
 from training.engine.model import positions_of
+from training.engine.shortage import is_shortage, let_go
 
 
 @dataclass
@@ -252,6 +253,45 @@ def draw(
     every slot in each step, which is the default on a GPU alone.
     """
     return Draw(model, prompts, seeds, sampling, ends, slots, static).run()
+
+
+class Sampler:
+    """`draw` with as many slots as memory has turned out to hold."""
+
+    def __init__(self, slots: int = 0) -> None:
+        self.slots = slots
+
+    def draw(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[Sequence[int]],
+        sampling: Sampling,
+        ends: Sequence[int],
+    ) -> list[list[Drawn]]:
+        """See `draw`. Where memory runs out, it begins again with half the slots, which it keeps
+        to: what a row draws does not depend on them.
+
+        Raises `MemoryError` where the completions of one prompt do not fit.
+        """
+        while True:
+            try:
+                return draw(model, prompts, seeds, sampling, ends, self.slots)
+            except RuntimeError as error:
+                if not is_shortage(error):
+                    raise
+            self._halve([len(row) for row in seeds])
+
+    def _halve(self, sizes: Sequence[int]) -> None:
+        let_go()
+        rows, fewest = sum(sizes), max(sizes)
+        used = max(min(self.slots or rows, rows), fewest)
+        if used == fewest:
+            raise MemoryError(
+                f"{fewest} completions of one prompt do not fit into the device's memory together; "
+                "lower the longest completion or their number."
+            )
+        self.slots = used // 2
 
 
 class Draw:

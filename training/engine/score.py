@@ -33,6 +33,7 @@ from training.engine.group import collate, group_logprobs
 from training.engine.job import BadJob, Job, checked
 from training.engine.model import end_ids, load_model, locate, on_device, positions_of
 from training.engine.plan import micro_batches
+from training.engine.shortage import in_parts
 from training.engine.stop import Stop, Stopped
 from training.measures.rouge import rouge_l
 from training.methods.base import Group, window_of
@@ -228,30 +229,24 @@ def key_of(row: Row) -> Key:
 
 
 @torch.no_grad()
-def read(model: Any, part: Sequence[Group], sheets: dict[str, Sheet]) -> None:
+def read(model: Any, groups: Sequence[Group], sheets: dict[str, Sheet]) -> None:
     """One forward; the log-probabilities go to the sheets of their questions.
 
-    Where memory runs out, the part is halved, down to one completion.
+    Where memory runs out, it is halved, down to one completion.
     """
     device = next(model.parameters()).device
-    try:
+
+    def forward(part: Sequence[Group]) -> Any:
         batch = collate(part, window_of(part)).to(device)
-        found = group_logprobs(model, batch).completion.tolist()  # [B, N, T]
-    except torch.OutOfMemoryError:
-        smaller = halves(part)
-        if not smaller:
-            raise
-        found = None  # out of the handler, which keeps the failed forward's tensors alive
-    if found is None:
-        for half in smaller:
-            read(model, half, sheets)
-        return
-    for group, rows in zip(part, found, strict=True):
-        for ids, row in zip(group.completions, rows, strict=False):  # rows are padded to N
-            sheets[group.question].read[tuple(ids)] = row[: len(ids)]
+        return group_logprobs(model, batch).completion.tolist()  # [B, N, T]
+
+    for part, found in in_parts(forward, groups, halves):
+        for group, rows in zip(part, found, strict=True):
+            for ids, row in zip(group.completions, rows, strict=False):  # rows are padded to N
+                sheets[group.question].read[tuple(ids)] = row[: len(ids)]
 
 
-def halves(part: Sequence[Group]) -> list[list[Group]]:
+def halves(part: Sequence[Group]) -> Sequence[Sequence[Group]]:
     """Two parts of half the size; none where one completion is left."""
     if len(part) > 1:
         middle = len(part) // 2

@@ -21,6 +21,7 @@ from training.engine.block import allow_recomputing, recomputed
 from training.engine.group import Batch, LogProbs, collate, group_logprobs
 from training.engine.plan import micro_batches, padded_tokens
 from training.engine.ranks import Ranks
+from training.engine.shortage import is_shortage, let_go
 from training.methods.base import Group, MethodConfig, Window, group_facts, window_of
 
 ANY = Group("", prompt=[0], completions=[[0, 0]], present=[True])
@@ -91,7 +92,7 @@ class Update:
                 shares = self._attempt(live)
                 short = False
             except RuntimeError as error:
-                if self.sharded or not is_out_of_memory(error):
+                if self.sharded or not is_shortage(error):
                     raise
                 short = True
             if not self.ranks.any(short):
@@ -101,8 +102,7 @@ class Update:
     def _halve(self, live: Sequence[Group]) -> None:
         """Forget the attempt and take half the tokens from now on."""
         self.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        let_go()
         sizes = [padded_tokens([group]) for group in live]
         if len(list(micro_batches(live, self.tokens))) == len(live):
             raise MemoryError(
@@ -193,8 +193,3 @@ def whole_state(update: Update) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     )
     weights = {name.removeprefix("model."): tensor for name, tensor in found.items()}
     return {name: tensor for name, tensor in weights.items() if name not in tied}, optimizer
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """On a GPU it is an error of its own; on a CPU a `RuntimeError` with these words."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
