@@ -70,6 +70,15 @@ class SoughtForm(forms.Form):
         found = {name: self.cleaned_data.get(name) for name in self.fields}
         return {name: value for name, value in found.items() if value not in ("", None)}
 
+    def in_words(self) -> list[tuple[str, str]]:
+        """What is asked for, as (label, value) a person reads; without the order."""
+        told = []
+        for name, value in self.given().items():
+            choices = dict(getattr(self.fields[name], "choices", ()))
+            if name != "order":
+                told.append((str(self[name].label), str(choices.get(value, value))))
+        return told
+
     def first(self) -> list[BoundField]:
         return [self[name] for name in FIRST]
 

@@ -62,8 +62,12 @@ class BulkForm(forms.Form):
         return Errand(self.things, deed, keys=tuple(data["pk"]))
 
     def search(self) -> Any:
+        return self.sought().search()
+
+    def sought(self) -> SearchForm | RationaleSearchForm:
+        """The form of the list that the bar stands under, as it was filled in."""
         form = SearchForm if self.things == QUESTIONS else RationaleSearchForm
-        return form(QueryDict(self.cleaned_data["address"]), project=self.project).search()
+        return form(QueryDict(self.cleaned_data["address"]), project=self.project)
 
     @property
     def asks_first(self) -> bool:

@@ -42,6 +42,7 @@ def _bulk(request: Request, slug: str, things: str) -> HttpResponse:
         context = {
             "project": project, "section": "questions", "errand": errand, "form": form,
             "back": form.back(), "total": errand.rows(project).count(),
+            "filters": form.sought().in_words(),
         }  # fmt: skip
         return render(request, "curation/bulk_confirm.html", context)
     outcome = bulk.send(project, errand, request.user)

@@ -32,7 +32,8 @@
     const told = bar()?.querySelector("[data-count]");
     if (!told) return;
     const ticked = boxes().filter((box) => box.checked).length;
-    const words = ticked === 1 ? "1 row ticked" : `${ticked} rows ticked`;
+    const one = ticked === 1 ? "1 row ticked" : `${ticked} rows ticked`;
+    const words = bar().elements.all?.checked ? "All that match, on every page" : one;
     if (told.textContent !== words) told.textContent = words;
     const all = list().querySelector("[data-tick-all]");
     all.checked = ticked > 0 && ticked === boxes().length;
@@ -111,6 +112,7 @@
   document.addEventListener("change", (event) => {
     const box = event.target;
     if (box.matches("[data-tick-all]")) tickAll(box.checked);
+    if (box.matches('#bulk [name="all"]')) count();
     if (box.matches("[data-keys-on]")) {
       if (box.checked) localStorage.removeItem(OFF);
       else localStorage.setItem(OFF, "yes");

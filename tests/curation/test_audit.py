@@ -180,3 +180,16 @@ def test_who_left_can_still_be_asked_about(client, project, owner, annotator):
 def test_other_apps_add_their_histories(project):
     assert "run" in audit.TRAILS
     assert isinstance(audit.TRAILS["run"], Trail)
+
+
+def test_every_model_with_a_history_has_a_trail():
+    """But people themselves: an account belongs to no project."""
+    from django.apps import apps
+    from pghistory.models import Event
+
+    tracked = {
+        model.pgh_tracked_model._meta.label
+        for model in apps.get_models()
+        if issubclass(model, Event) and not model._meta.proxy
+    }
+    assert tracked - {"curation.User"} == {trail.model for trail in audit.TRAILS.values()}

@@ -193,6 +193,7 @@ def test_all_that_match_is_asked_about_once_more(client, project, group, researc
     )  # fmt: skip
     page = asked.content.decode()
     assert "Reject: 6 rationales?" in page
+    assert "Written by: Teacher" in page
     assert not Review.objects.exists()
     post(
         client, "rationales", all="yes", confirmed="yes", deed="reject", reason="misread",
