@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from training.engine.dataset import release
+from training.engine.dataset import alone, release
 from training.engine.files import write_json
 from training.engine.job import BadJob, Endpoint, Job, read_job
-from training.engine.processes import is_first, is_one_of_several, run_in_processes
+from training.engine.processes import end_as, is_first, is_one_of_several, run_in_processes
 from training.engine.stop import RESUMABLE, Stop, Stopped
 
 FLAGS = ("--rehearse", "--tokens-only")
@@ -44,7 +45,10 @@ def main(arguments: list[str]) -> int:
         job = read_job(path)
         if job.processes > 1 and not is_one_of_several():
             return run_in_processes(job.processes, path, stop)
-        result = perform(job, path.parent, stop)
+        with alone(path.parent, stop) if is_first() else nullcontext():
+            result = perform(job, path.parent, stop)
+            if is_first():
+                write_json(path.parent / "result.json", result)
     except Stopped as stopped:
         return told(str(stopped), RESUMABLE)
     except BadJob as error:
@@ -53,8 +57,6 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # the edge: whatever it was, the files must say that it failed
         failed(path.parent, one_sentence(error), 1)
         raise
-    if is_first():
-        write_json(path.parent / "result.json", result)
     return 0
 
 
@@ -125,4 +127,4 @@ def one_sentence(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_as(main(sys.argv[1:]))

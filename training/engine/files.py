@@ -91,17 +91,19 @@ def sync(path: Path) -> None:
 
 
 def seal(aside: Path, final: Path, facts: dict[str, Any]) -> None:
-    """Hash and sync every file of `aside`, add the manifest, and rename the folder to `final`."""
-    files = sorted(path for path in aside.rglob("*") if path.is_file())
-    for path in files:
+    """Hash and sync all that is in `aside`, add the manifest, and rename the folder to `final`."""
+    found = sorted(aside.rglob("*"))
+    for path in found:
         sync(path)
+    files = [path for path in found if path.is_file()]
     hashes = {str(path.relative_to(aside)): sha256(path) for path in files}
     write_json(aside / MANIFEST, {**facts, "files": hashes})
     sync(aside)
     if final.exists():
         shutil.rmtree(final)
     aside.rename(final)
-    sync(final.parent)
+    for named in (final.parent, final.parent.parent):
+        sync(named)
 
 
 def damage(folder: Path) -> str | None:

@@ -7,14 +7,16 @@ saving, run it again) into 1 would make a failure of every polite end.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from training.engine.stop import Stop
+from training.engine.stop import SUPERVISOR, Stop
 
 RANK = "RANK"
 GRACE = 20.0  # seconds that the others have to end after one has failed
@@ -31,9 +33,10 @@ def is_one_of_several() -> bool:
 
 
 def run_in_processes(count: int, path: Path, stop: Stop) -> int:
-    """Run `path` in so many processes and return the first one's exit code, or a failed one's."""
+    """Run `path` in so many processes and return the job's exit code (see `code_of`)."""
     port = str(free_port())
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared[SUPERVISOR] = str(os.getpid())  # none of them outlives this one
     if not Path("/dev/nvidiactl").exists():
         shared["ACCELERATE_USE_CPU"] = "true"
     command = [sys.executable, "-m", "training.engine", str(path)]
@@ -71,6 +74,21 @@ def wait_for(children: Sequence[subprocess.Popen[bytes]], stop: Stop) -> int:
         if failed and deadline == float("inf"):
             deadline = time.monotonic() + GRACE
         time.sleep(0.1)
-    codes = [child.poll() for child in children]
-    wrong = [code for code in codes if code not in (None, 0)]
-    return codes[0] or (wrong[0] if wrong else 0) or 0
+    return code_of([child.poll() for child in children])
+
+
+def code_of(codes: Sequence[int | None]) -> int:
+    """Of a signal that killed one, for the others fail of that alone; else the first one's, or a
+    failed one's. None: it did not end by itself."""
+    ended = [code for code in codes if code]
+    killed = [code for code in ended if code < 0]
+    return killed[0] if killed else codes[0] or (ended[0] if ended else 0)
+
+
+def end_as(code: int) -> NoReturn:
+    """End this process with the code; below 0, by the signal that ended one of its processes."""
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
