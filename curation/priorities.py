@@ -89,12 +89,14 @@ GROUP BY question_id""",
 }
 COMPUTED = frozenset(FIGURES)
 
-ORDER = """
-WITH {known}, figure AS ({figure}), ordered AS (
-  SELECT item.id, figure.value,
-    row_number() OVER (ORDER BY figure.value DESC NULLS LAST, item.question_id) AS place
-  FROM item LEFT JOIN figure USING (question_id)
-)
+COMPUTE = """
+CREATE TEMP TABLE ordered ON COMMIT DROP AS
+WITH {known}, figure AS ({figure})
+SELECT item.id, figure.value,
+  row_number() OVER (ORDER BY figure.value DESC NULLS LAST, item.question_id) AS place
+FROM item LEFT JOIN figure USING (question_id)"""
+
+MOVE = """
 UPDATE curation_queueitem AS kept SET priority = ordered.value, position = ordered.place
 FROM ordered WHERE kept.id = ordered.id
 AND (kept.priority, kept.position) IS DISTINCT FROM (ordered.value, ordered.place)"""
@@ -104,10 +106,13 @@ AND (kept.priority, kept.position) IS DISTINCT FROM (ordered.value, ordered.plac
 def refresh(queue: Queue) -> int:
     """Compute the figures of the queue's items anew and put them in order; returns how many moved.
 
-    Items are locked in the order of their ids first, as `leases.settle` locks them.
+    Work goes on while the figures are computed. Then the items are locked, in the order of their
+    ids as `leases.settle` locks them, and moved.
     """
     figure = FIGURES[Ordering(queue.ordering)]
-    list(queue.items.order_by("pk").select_for_update().values_list("pk"))
     with connection.cursor() as cursor:
-        cursor.execute(ORDER.format(known=KNOWN, figure=figure), {"queue": queue.pk})
+        cursor.execute("DROP TABLE IF EXISTS ordered")
+        cursor.execute(COMPUTE.format(known=KNOWN, figure=figure), {"queue": queue.pk})
+        list(queue.items.order_by("pk").select_for_update().values_list("pk"))
+        cursor.execute(MOVE)
         return cursor.rowcount

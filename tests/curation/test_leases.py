@@ -10,7 +10,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from curation.leases import claim, expire, renew, skip
+from curation.counters import recount
+from curation.judging import submit
+from curation.leases import claim, claim_ahead, expire, renew, skip
 from curation.models import Assignment, AssignmentStatus, Queue, QueueItem, User
 from curation.queues import Filter, count_matches, fill
 from tests.make import make_group, make_model, make_queue, make_rationale
@@ -194,6 +196,28 @@ def test_ten_people_at_once_never_pass_the_overlap(project, member, overlap):
     assert len(given) == 12
     assert set(given.values()) == {overlap}
     assert set(QueueItem.objects.values_list("taken", flat=True)) == {overlap}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_kept_ready_is_never_given_twice(project, member):
+    """Ten people claim, keep the next one ready, take over and submit, all at once."""
+    for n in range(15):
+        make_group(project, texts=2, text=f"What is 8 + {n}?")
+    queue = make_queue(project, overlap=2)
+    people = [member(f"person-{n}", "annotator") for n in range(10)]
+
+    def work(n: int) -> list[int]:
+        had, here = [], Queue.objects.get(pk=queue.pk)
+        while held := claim(here, people[n]):
+            claim_ahead(here, people[n])
+            submit(held, dict.fromkeys(held.shown_order, 1), {})
+            had.append(held.item_id)
+        return had
+
+    given = Counter(item for had in in_threads(work, 10) for item in had)
+    assert len(given) == 15
+    assert set(given.values()) == {2}
+    assert recount(queue) == []
 
 
 @pytest.mark.django_db(transaction=True)
