@@ -9,7 +9,7 @@ Real HTTP sessions on loopback sign in, claim, render, draft and submit against 
 * restarted: steady, and PostgreSQL is restarted in the middle
 
 Afterwards the database is asked for double claims, lost and doubled submissions. With `--base-url`
-the people work on a server that runs elsewhere (`--project`, `--queue`, `--names`, `--password`),
+the people work on a server that runs elsewhere (`--project`, `--queue`, `--people`, `--password`),
 without the phases and the questions that need its database.
 """
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-url", default="", help="a server that runs elsewhere")
     parser.add_argument("--project", default=size_m.SLUG)
     parser.add_argument("--queue", type=int, help="its number, on a server that runs elsewhere")
-    parser.add_argument("--names", default="annotator", help="annotator-001, annotator-002, …")
+    parser.add_argument("--people", default="annotator", help="annotator-001, annotator-002, …")
     parser.add_argument("--password", default="")
 
 
@@ -77,7 +77,7 @@ def at_home(arguments: argparse.Namespace) -> dict[str, Any]:
     most = max(arguments.annotators, arguments.burst if "burst" in arguments.phases else 0)
     queue = prepared(arguments, most)
     results = []
-    with web(arguments.port) as master:
+    with web(arguments.port, arguments.var / "web.log") as master:
         url = f"http://127.0.0.1:{arguments.port}"
         crowd = Crowd(arguments, url, queue.pk, PASSWORD)
         crowd.sign_in(most)
@@ -93,7 +93,7 @@ def prepared(arguments: argparse.Namespace, people: int) -> Any:
     from curation.queues import Filter, fill
 
     project = Project.objects.get(slug=arguments.project)
-    members(project, arguments.names, people)
+    members(project, arguments.people, people)
     members(project, "reader", arguments.readers, "researcher")
     queue = Queue.objects.create(
         project=project,
@@ -120,7 +120,7 @@ class Crowd:
         """One after another through the form; the server lets a minute have so many."""
         for number in range(1, annotators + 1):
             session, dice = Session(self.url), random.Random(number)
-            session.sign_in(f"{self.arguments.names}-{number:03}", self.password)
+            session.sign_in(f"{self.arguments.people}-{number:03}", self.password)
             plain = number % 4 == 0
             self.annotators.append(
                 Annotator(session, self.review, self._think(dice), dice, plain=plain)

@@ -40,6 +40,15 @@ AIMS = {
     "export_peak_mb": 300,
 }
 
+MORE = (
+    "submit_and_next_p50_ms",
+    "web_processor_ms_an_item",
+    "import_processor_seconds",
+    "version_seconds",
+    "trainer_file_seconds",
+    "export_processor_seconds",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 50_000])
@@ -84,17 +93,18 @@ def imported(project: Any, source: Path, questions: int, folder: Path) -> dict[s
     scoring.send = lambda *args, **kwargs: True  # as if a worker took the scoring over
     file = folder / FILE
     write_repeated(source, file, questions)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     with file.open("rb") as rows:
         reading, found = begin(Plan(file=str(file), name=FILE), Table(rows, FILE))
         report = Loader(project, reading, uuid.uuid4()).load(found, lambda report: None)
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, time.process_time() - used
     if report.questions_added != questions:
         raise SystemExit(f"{report.questions_added:,} of {questions:,} questions were taken in.")
     return {
         "rationales": report.rationales_added,
         "import_seconds": round(seconds, 1),
         "import_per_second": round(questions / seconds),
+        "import_processor_seconds": round(used, 1),
     }
 
 
@@ -111,7 +121,7 @@ def write_repeated(source: Path, file: Path, questions: int) -> None:
 def judged(project: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """How many items a second ten clients get through; nobody is given what another has."""
     from benchmarks._load.record import PASSWORD, members
-    from benchmarks._load.site import web
+    from benchmarks._load.site import processor_seconds, web, web_processes
     from benchmarks._load.truth import verdict
     from curation.models import Queue
     from curation.queues import Filter, fill
@@ -121,7 +131,7 @@ def judged(project: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     )
     fill(queue)
     members(project, "client", arguments.clients)
-    with web(arguments.port):
+    with web(arguments.port, Path(os.environ["STILLROOM_VAR"]) / "web.log") as master:
         people = []
         for number in range(1, arguments.clients + 1):
             session = Session(f"http://127.0.0.1:{arguments.port}")
@@ -130,7 +140,9 @@ def judged(project: Any, arguments: argparse.Namespace) -> dict[str, Any]:
             people.append(Annotator(session, review, lambda: 0.0, dice, drafts=0, ahead=False))
         together(people, min(5.0, arguments.seconds))  # warm up
         before = sum(person.judged for person in people)
+        used = processor_seconds(web_processes(master))
         took = together(people, arguments.seconds)
+        used = processor_seconds(web_processes(master)) - used
     count = sum(person.judged for person in people) - before
     spent = sorted(
         sample.seconds * 1000
@@ -141,6 +153,7 @@ def judged(project: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "judged": count,
         "judged_per_second": round(count / took, 1),
+        "web_processor_ms_an_item": round(1000 * used / max(count, 1), 1),
         "submit_and_next_p50_ms": round(percentile(spent, 50), 1),
         "submit_and_next_p95_ms": round(percentile(spent, 95), 1),
         "proved": verdict(queue, people),
@@ -160,13 +173,15 @@ def exported(project: Any, folder: Path) -> dict[str, Any]:
         "trainer_file_seconds": written[0],
         "trainer_file_peak_mb": written[1],
         "export_seconds": round(frozen[0] + written[0], 1),
+        "export_processor_seconds": round(frozen[2] + written[2], 1),
         "export_peak_mb": max(frozen[1], written[1]),
         "exported_mb": round(size / 1024**2),
     }
 
 
-def watched(command: list[str]) -> tuple[float, int]:
-    """Seconds and peak memory in MB of a command of `manage.py`, its start included."""
+def watched(command: list[str]) -> tuple[float, int, float]:
+    """Seconds, peak memory in MB and seconds of a processor that a command of `manage.py` takes,
+    its start included."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "manage.py", *command],
@@ -176,7 +191,8 @@ def watched(command: list[str]) -> tuple[float, int]:
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"manage.py {' '.join(command)} failed.")
-    return round(time.perf_counter() - began, 1), round(used.ru_maxrss / 1024)
+    seconds = round(time.perf_counter() - began, 1)
+    return seconds, round(used.ru_maxrss / 1024), used.ru_utime + used.ru_stime
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -189,6 +205,6 @@ def show(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             name.replace("_", " "), *(f"{row[name]:,}" for row in rows), best, f"{AIMS[name]:,}"
         )
-    for name in ("version_seconds", "trainer_file_seconds", "submit_and_next_p50_ms"):
+    for name in MORE:
         table.add_row(name.replace("_", " "), *(f"{row[name]:,}" for row in rows), "", "")
     Console().print(table)

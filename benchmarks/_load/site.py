@@ -23,12 +23,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def web(port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """gunicorn with the options of `manage.py up`; its master process."""
+def web(port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """gunicorn with the options of `manage.py up`; its master process. What it says is in `log`."""
     from config.management.commands.up import processes, wait_until_it_answers
 
     command = processes("127.0.0.1", port)["web"]
-    master = subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT)
+    with log.open("wb") as said:
+        master = subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=said, stderr=said)
     try:
         wait_until_it_answers(f"http://127.0.0.1:{port}/health/")
         yield master
@@ -41,6 +42,15 @@ def web_processes(master: subprocess.Popen[bytes]) -> list[int]:
     """The keys of the processes that answer requests."""
     children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text()
     return [int(pid) for pid in children.split()]
+
+
+def processor_seconds(pids: list[int]) -> float:
+    """What these processes have used of a processor so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def kill_one(master: subprocess.Popen[bytes]) -> None:
@@ -83,7 +93,7 @@ class Background(threading.Thread):
             return False
         self.scratch.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", *command],
+            ["nice", "-n", "10", sys.executable, "manage.py", *command],  # as a worker runs it
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(self.scratch), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,

@@ -76,8 +76,9 @@ def processes(host: str, port: int) -> dict[str, str]:
     commands = {
         "web": f"exec {python} -m gunicorn config.wsgi --bind {host}:{port} --worker-class gthread "
         "--workers 2 --threads 8 --timeout 60 --graceful-timeout 5 --log-level warning",
-        "cpu": f"exec {python} manage.py work --queue cpu --concurrency 2 --beat",
-        "gpu": f"exec {python} manage.py work --queue gpu",
+        # Whoever waits for a page comes before whatever runs in the background.
+        "cpu": f"exec nice -n 10 {python} manage.py work --queue cpu --concurrency 2 --beat",
+        "gpu": f"exec nice -n 10 {python} manage.py work --queue gpu",
     }
     if not os.environ.get("BROKER_URL"):
         redis = shlex.join(embedded.redis_command(embedded.var_folder()))
