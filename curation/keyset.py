@@ -55,7 +55,7 @@ class Order:
     def read(self, given: str | None) -> tuple[Any, ...] | None:
         """The key in an address; None for what is none."""
         value, _, last = (given or "").rpartition(",")
-        if not (last.isascii() and last.isdigit() and len(last) < 19):
+        if "\0" in value or not (last.isascii() and last.isdigit() and len(last) < 19):
             return None
         if self.column == "pk":
             return None if value else (int(last),)

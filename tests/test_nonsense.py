@@ -24,7 +24,8 @@ NONSENSE = [
 PARAMETERS = (
     "e", "show", "page", "from", "run", "after", "before", "kind", "status", "method", "part",
     "names", "q", "split", "source", "state", "next", "open", "role", "name", "user", "seed",
-    "student", "dataset",
+    "student", "dataset", "order", "author", "batch", "tag", "scorer", "low", "high", "verdict",
+    "who", "since", "until", "question", "deed", "pk", "all", "address", "queue",
 )  # fmt: skip
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from curation.audit import TRAILS, Asked
 from curation.models import Project, User
+
+DAYS = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2999, 12, 31))]
 
 
 class AuditForm(forms.Form):
     who = forms.TypedChoiceField(label="Person", required=False, coerce=int, empty_value=None)
     kind = forms.ChoiceField(required=False)
-    since = forms.DateField(label="From", required=False)
-    until = forms.DateField(label="To", required=False)
+    since = forms.DateField(label="From", required=False, validators=DAYS)
+    until = forms.DateField(label="To", required=False, validators=DAYS)
     question = forms.IntegerField(required=False, min_value=1, max_value=2**62)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

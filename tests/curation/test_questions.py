@@ -239,6 +239,7 @@ def test_nonsense_in_the_address_finds_nothing_worse(client, project, viewer):
         "?order=identifier&after=x%2C1",
         "?order=high&scorer=answer_correct&after=nan%2C1",
         "?order=low&after=1",
+        "?order=identifier&after=%00%2C1",
         "?low=inf&scorer=none&batch=zz&author=x",
     ):
         for name in ("questions", "rationales"):
