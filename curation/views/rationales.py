@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -178,6 +178,7 @@ def _corrected(project: Project, original: Rationale, written: Rationale) -> dic
 def _back(request: Request, project: Project, rationale: Rationale) -> HttpResponse:
     """To the page that the form stands on."""
     back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    if not (safe and back.startswith("/") and len(back) < 500):
         back = reverse("rationale", args=[project.slug, rationale.pk])
-    return redirect(f"{back}#comments-{rationale.pk}")
+    return HttpResponseRedirect(f"{back}#comments-{rationale.pk}")
