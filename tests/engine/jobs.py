@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -68,8 +69,8 @@ def write_job(folder: Path, method: str, config: dict[str, Any], **more: Any) ->
     return folder / "run.json"
 
 
-def start(job: Path) -> subprocess.Popen[str]:
-    """The real command."""
+def start(job: Path, most_bytes: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
+    """The real command; no file of it may have more than `most_bytes`."""
     known = {name: value for name, value in os.environ.items() if name != SUPERVISOR}
     return subprocess.Popen(
         [sys.executable, "-m", "training.engine", str(job)],
@@ -77,6 +78,7 @@ def start(job: Path) -> subprocess.Popen[str]:
         env={**known, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, -1)),
     )
 
 

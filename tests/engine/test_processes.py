@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,62 @@ def test_stopped_processes_save_and_go_on(tmp_path):
     assert [row["step"] for row in metrics(job.parent)] == list(range(1, 37))
     ours, theirs = weights(job.parent), weights(undisturbed)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_fewer_groups_than_processes_are_trained_on_all_the_same(tmp_path):
+    config = {**STORED, "epochs": 1, "groups_per_step": 1, "max_steps": 3}
+    one = run(write_job(tmp_path / "one", "sft", config))
+    two = run(write_job(tmp_path / "two", "sft", config, processes=2))
+    assert distance(two, one) <= 1e-4
+
+
+def test_stopped_or_left_alone_while_drawing_they_end_and_go_on(tmp_path, alone):
+    job = write_job(tmp_path / "run", "grpo", DRAWN, processes=2)
+    drawn = job.parent / "samples.jsonl"
+    process = start(job)
+    wait_until(drawn.exists)
+    children = children_of(process.pid)
+    process.kill()  # the two are left alone
+    process.wait()
+    assert len(children) == 2
+    wait_until(lambda: not any(map(is_alive, children)))
+    assert not (job.parent / "result.json").exists()
+    stored = len(list(read_rows(drawn)))
+    process = start(job)
+    wait_until(lambda: len(list(read_rows(drawn))) > stored)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75, said
+    assert not (job.parent / "result.json").exists()
+    run(job)
+    assert first_round(job.parent) == first_round(alone["grpo"])
+    assert distance(job.parent, alone["grpo"]) <= 1e-3
+    keys = [(row["round"], row["question"], row["index"]) for row in read_rows(drawn)]
+    assert len(keys) == len(set(keys)) == 3 * 6 * 4
+
+
+def test_a_stop_before_the_processes_can_listen_is_no_failure(tmp_path):
+    process = start(write_job(tmp_path / "run", "sft", STORED, processes=2))
+    wait_until(lambda: len(children_of(process.pid)) == 2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75, said
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_fault_in_every_process_is_one_sentence(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import time
 from pathlib import Path
@@ -154,6 +155,24 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path, method):
     run(job)
     assert digest(job.parent) == digest(whole)
     assert [row["step"] for row in metrics(job.parent)] == [r["step"] for r in metrics(whole)]
+    assert sampled(job.parent) == sampled(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "bytes_a_file"), [("sft", 1_000_000), ("grpo", 15_000)])
+def test_a_full_disk_ends_a_run_that_goes_on_when_there_is_room(tmp_path, method, bytes_a_file):
+    """SFT fails at its first checkpoint, GRPO in the middle of its first round's samples."""
+    config = STORED if method == "sft" else DRAWN
+    whole = run(write_job(tmp_path / "whole", method, config))
+    job = write_job(tmp_path / "full", method, config)
+    process = start(job, most_bytes=bytes_a_file)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert "File too large" in said
+    assert "File too large" in json.loads((job.parent / "result.json").read_text())["error"]
+    assert last_whole(job.parent / "checkpoints") is None
+    run(job)
+    assert digest(job.parent) == digest(whole)
     assert sampled(job.parent) == sampled(whole)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from training.engine.stop import SUPERVISOR, Stop
+from training.engine.stop import RESUMABLE, SUPERVISOR, Stop
 
 RANK = "RANK"
 GRACE = 20.0  # seconds that the others have to end after one has failed
@@ -74,7 +74,10 @@ def wait_for(children: Sequence[subprocess.Popen[bytes]], stop: Stop) -> int:
         if failed and deadline == float("inf"):
             deadline = time.monotonic() + GRACE
         time.sleep(0.1)
-    return code_of([child.poll() for child in children])
+    codes = [child.poll() for child in children]
+    if told:  # one that ended by it could not listen yet, so it had not begun
+        codes = [RESUMABLE if code == -signal.SIGTERM else code for code in codes]
+    return code_of(codes)
 
 
 def code_of(codes: Sequence[int | None]) -> int:
