@@ -47,7 +47,7 @@ from training.engine.reference import add_reference_logprobs
 from training.engine.rounds import Rounds
 from training.engine.supervision import check_end, check_tokens
 from training.engine.token_weights import token_weights
-from training.engine.train import learned, method_of, policy_of, steps_of
+from training.engine.train import learned, method_of, needs_start, policy_of, steps_of
 from training.engine.update import Update
 from training.methods.base import Group, MethodConfig, Window, window_of
 
@@ -84,7 +84,7 @@ class Cast:
     @property
     def compares(self) -> bool:
         """Whether a forward under the model as it began is made of every round."""
-        return self.held and getattr(self.config, "reference", "start") == "start"
+        return needs_start(self.config, self.rounds.kinds)
 
     def live(self, groups: Sequence[Group]) -> list[Group]:
         """Those of the groups that teach."""

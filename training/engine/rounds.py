@@ -73,7 +73,7 @@ class Rounds:
         else:
             groups = self._drawn(number, model, stop)
         self.method.weigh(groups, self.config)
-        self._compare_with_reference(groups, model)
+        self._compare_with_reference(groups, model, self.kinds[number].source == "policy")
         if number + 1 == len(self.kinds):
             self.reference = None  # nothing more to compare: let it go
         self.groups, self.opened = groups, number
@@ -230,9 +230,10 @@ class Rounds:
             scored=[Scored(row["rewards"], row.get("faults", {})) for row in rows],
         )
 
-    def _compare_with_reference(self, groups: list[Group], model: Any) -> None:
-        """Give each group the log-probabilities of the model it is held to, if there is one."""
-        if getattr(self.config, "reference", "start") == "round":
+    def _compare_with_reference(self, groups: list[Group], model: Any, drawn: bool) -> None:
+        """Give each group the log-probabilities of the model it is held to, if there is one. Stored
+        groups are always those of the first round, which begins as the run does."""
+        if drawn and getattr(self.config, "reference", "start") == "round":
             for group in groups:  # what drew the round is what the round began as
                 group.ref_logprobs = group.old_logprobs
         elif self.reference is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from training.engine.rounds import Reference, Rounds
 from training.engine.stop import Stop
 from training.engine.supervision import check_end, check_tokens
 from training.methods import method as find_method
-from training.methods.base import MethodConfig
+from training.methods.base import MethodConfig, Round
 from training.rewards import known_of_stored_only, reward_functions
 from training.rewards.compose import fault_counts
 from training.rewards.from_dataset import ranked_in_parts
@@ -43,8 +44,7 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     text, ends = Renderer(tokenizer), end_ids(model, tokenizer)
     rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends, ranks)
     check_tokens(rounds, tokenizer, vocabulary_of(model), positions_of(model))
-    if getattr(config, "beta", 0.0):
-        rounds.reference = frozen(job, config, folder)  # held by the rounds alone
+    rounds.reference = frozen(job, config, folder, method.rounds(config))  # held by them alone
     steps = steps_of(rounds, config, job.seed)
     asking = text.for_task(getattr(method, "TASK", None))
     short = [q for q in questions if len(asking.prompt(q.question)) < positions_of(model)]
@@ -111,10 +111,21 @@ def policy_of(
     return with_adapters(model, config, job.seed, found.path if found else None), tokenizer
 
 
-def frozen(job: Job, config: MethodConfig, folder: Path) -> Reference | None:
+def needs_start(config: MethodConfig, rounds: Sequence[Round]) -> bool:
+    """Whether some round is compared with the model as the run began: where the settings hold the
+    policy to it, and for stored completions, of which nothing else is known."""
+    if not getattr(config, "beta", 0.0):
+        return False
+    by_start = getattr(config, "reference", "start") == "start"
+    return by_start or any(kind.source == "dataset" for kind in rounds)
+
+
+def frozen(
+    job: Job, config: MethodConfig, folder: Path, rounds: Sequence[Round]
+) -> Reference | None:
     """The model the job began with, for KL terms; never trained, whatever the step. With adapters
-    it is the policy without them; none if the settings take the start of each round."""
-    if getattr(config, "reference", "start") == "round":
+    it is the policy without them; none if each round is held to what drew it."""
+    if not needs_start(config, rounds):
         return None
     if config.lora_rank:
         return start_of
