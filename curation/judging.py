@@ -84,8 +84,21 @@ def rank(
     one, for a rationale of another question, and where nothing is placed.
     """
     _check_ranks(question, ranks)
-    who = {"judge_user": judge} if isinstance(judge, User) else {"judge_model": judge}
     _lock(question.pk)
+    return _rank(question, judge, ranks, shown_order, seconds, assignment, note)
+
+
+def _rank(
+    question: Question,
+    judge: User | LanguageModel,
+    ranks: Ranks,
+    shown_order: Sequence[int],
+    seconds: float | None,
+    assignment: Assignment | None,
+    note: str,
+) -> Ranking:
+    """Ranks that are known to be sound, of a question whose row is locked."""
+    who = {"judge_user": judge} if isinstance(judge, User) else {"judge_model": judge}
     Ranking.objects.live().filter(question=question, **who).update(superseded_at=timezone.now())
     ranking = Ranking.objects.create(
         question=question,
@@ -177,6 +190,8 @@ def edition(assignment: Assignment) -> str:
 
 def said(assignment: Assignment) -> tuple[dict[int, int], dict[int, Verdict]]:
     """What the assignment's live ranking and reviews say: (ranks, verdicts)."""
+    if assignment.finished_at is None:  # never submitted
+        return {}, {}
     places = Place.objects.filter(
         ranking__assignment=assignment, ranking__superseded_at=None
     ).values_list("rationale_id", "rank")
@@ -194,6 +209,8 @@ def said_of_steps(assignment: Assignment) -> dict[int, StepsSaid]:
 
 
 def _live_labels(assignment: Assignment) -> dict[int, dict[int, str]]:
+    if assignment.finished_at is None:
+        return {}
     found: dict[int, dict[int, str]] = {}
     rows = StepLabel.objects.live().filter(assignment=assignment)
     for pk, step, label in rows.values_list("rationale", "step", "label"):
@@ -213,13 +230,17 @@ def _lock(question_id: int) -> None:
 def _check_ranks(question: Question, ranks: Ranks) -> None:
     if not ranks:
         raise ValidationError("A ranking places at least one rationale.")
-    if min(ranks.values()) < 1 or max(ranks.values()) > 1000:
-        raise ValidationError("A rank is a whole number from 1 (the best) up to 1000.")
+    _check_values(ranks)
     known = question.rationales.filter(pk__in=ranks).count()
     if known != len(ranks):
         raise ValidationError(
             f"{len(ranks) - known} of the rationales placed do not belong to this question."
         )
+
+
+def _check_values(ranks: Ranks) -> None:
+    if ranks and (min(ranks.values()) < 1 or max(ranks.values()) > 1000):
+        raise ValidationError("A rank is a whole number from 1 (the best) up to 1000.")
 
 
 def _checked(verdict: Verdict) -> Verdict:
@@ -239,6 +260,7 @@ def _check_said(
             "Nothing is said about this group yet. Place its rationales, press c if the order "
             "shown is right, accept or reject one, or skip it with a reason."
         )
+    _check_values(ranks)
     strange = {*ranks, *verdicts, *steps} - set(held.shown_order)
     if strange:
         raise ValidationError(f"{len(strange)} of these rationales were not shown in this group.")
@@ -320,7 +342,7 @@ def _record_ranking(held: Assignment, ranks: Ranks, seconds: float | None, note:
     """A new live ranking, unless it says what the old one said; none at all takes it back."""
     before, _ = said(held)
     if ranks and standard_ranks(ranks) != before:
-        rank(held.question, held.user, ranks, held.shown_order, seconds, held, note)
+        _rank(held.question, held.user, ranks, held.shown_order, seconds, held, note)
     elif not ranks:
         held.rankings.live().update(superseded_at=timezone.now())
 
@@ -333,7 +355,8 @@ def _record_reviews(held: Assignment, verdicts: Mapping[int, Verdict]) -> None:
     live = Review.objects.live().filter(reviewer=held.user)
     now = timezone.now()
     live.filter(rationale__in=changed).update(superseded_at=now)
-    live.filter(assignment=held).exclude(rationale__in=verdicts).update(superseded_at=now)
+    if before:
+        live.filter(assignment=held).exclude(rationale__in=verdicts).update(superseded_at=now)
     Review.objects.bulk_create(
         Review(
             rationale_id=pk,

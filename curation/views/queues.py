@@ -14,12 +14,13 @@ from django.views.decorators.http import require_POST
 from curation import gold, leases, priorities, reading
 from curation.access import get_project_for
 from curation.adjudication import may_adjudicate, waiting
+from curation.forms.judgement import storable
 from curation.forms.queue import QueueForm, QueueSettingsForm, name_people
 from curation.leases import expire
 from curation.models import Asked, Measure, Project, Question, Queue, QueueItem, Rationale, Window
 from curation.progress import people_in, queues_of
 from curation.queues import Filter, count_matches, fill
-from curation.requests import Request
+from curation.requests import Request, repeatable
 
 
 def queue_list(request: Request, slug: str) -> HttpResponse:
@@ -153,6 +154,7 @@ def queue_gold_remove(request: Request, slug: str, pk: int, item_pk: int) -> Htt
 
 
 @require_POST
+@repeatable
 def review_ahead(request: Request, slug: str, pk: int) -> HttpResponse:
     """Keep the next item ready for this person, its texts rendered; the review page asks for it."""
     project = get_project_for(request.user, slug, "curation.annotate")
@@ -169,7 +171,7 @@ def _add_gold(request: Request, queue: Queue) -> str:
     if "decided" in request.POST:
         made = gold.gold_of_decisions(queue, request.user)
         return f"{made:,} adjudicated questions became gold items."
-    question = _named_question(queue.project, request.POST.get("question", "").strip())
+    question = _named_question(queue.project, storable(request.POST.get("question", "")))
     gold.make_gold(queue, question, gold.known_by(question, request.user), request.user)
     return f"Question {question.pk} is a gold item now."
 

@@ -40,7 +40,7 @@ from curation.progress import standing
 from curation.queues import Filter, latest_score
 from curation.reading import MORE, Part, part
 from curation.reasons import in_words, reasons_of
-from curation.requests import Request, whole_number
+from curation.requests import Request, repeatable, whole_number
 from curation.stepping import StepsSaid
 
 SKIP_REASONS = [
@@ -96,6 +96,7 @@ def review(request: Request, slug: str, pk: int) -> HttpResponse:
     return _next(request, project, queue)
 
 
+@repeatable
 def review_item(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
     """One's own item, held, submitted or given back: GET shows it, POST submits it."""
     project, held = _own(request, slug, pk, assignment_pk)
@@ -113,6 +114,7 @@ def review_item(request: Request, slug: str, pk: int, assignment_pk: int) -> Htt
 
 
 @require_POST
+@repeatable
 def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
     project, held = _own(request, slug, pk, assignment_pk)
     reason = storable(request.POST.get("other", "")) or storable(request.POST.get("reason", ""))
@@ -126,6 +128,7 @@ def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> Htt
 
 
 @require_POST
+@repeatable
 def review_draft(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
     """Keep what is said so far and prolong the hold. The page asks for it after every change."""
     _, held = _own(request, slug, pk, assignment_pk)
