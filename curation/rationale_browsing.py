@@ -24,6 +24,7 @@ from curation.models import (
     Review,
     Score,
     User,
+    Words,
 )
 
 VERDICTS = {
@@ -46,6 +47,7 @@ _ORDERS = {
     "high": Order("sorted_score__value", descending=True, of=float),
 }
 BEGINNING = 280
+FEW = 2_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def matching(project: Project, search: RationaleSearch) -> QuerySet[Rationale]:
     """The rationales that the search finds."""
     found = Rationale.objects.filter(written_as(search), question__project=project)
     if search.q:
-        found = found.filter(words__search=words(search.q))
+        found = found.filter(saying(search.q))
     if search.split:
         found = found.filter(question__split=search.split)
     if search.source:
@@ -95,6 +97,17 @@ def matching(project: Project, search: RationaleSearch) -> QuerySet[Rationale]:
     if search.tag:
         found = found.filter(Exists(tagged(RationaleTag, project, search.tag, "rationale")))
     return judged(answered(found, search.right), search.verdict)
+
+
+def saying(given: str) -> Q:
+    """Rationales that say this.
+
+    Of rare words the keys are looked up first: PostgreSQL takes them for less rare than they are,
+    and would walk through the whole table for a page of them. Common words fill a page soon.
+    """
+    matches = Words.objects.filter(search=words(given))
+    keys = list(matches.values_list("pk", flat=True)[: FEW + 1])
+    return Q(pk__in=keys) if len(keys) <= FEW else Q(words__search=words(given))
 
 
 def answered(found: QuerySet[Rationale], right: str) -> QuerySet[Rationale]:

@@ -129,7 +129,9 @@ def told(project, **search) -> list[str]:
     return list(rows.values_list("thought", flat=True))
 
 
-def test_rationales_are_found_by_words_facts_and_verdicts(project, annotator, second_annotator):
+def test_rationales_are_found_by_words_facts_and_verdicts(
+    project, annotator, second_annotator, monkeypatch
+):
     question = make_group(project, 3)
     first, second, third = question.rationales.all()
     make_rationale(make_question(project, "And 2 + 2?", split="test"), "Counting the plums")
@@ -137,6 +139,9 @@ def test_rationales_are_found_by_words_facts_and_verdicts(project, annotator, se
     assert told(project, q="plum") == [], "not before a worker has seen it"
     assert words.index_all() == 4
     assert words.index_all() == 0
+    monkeypatch.setattr(rationale_browsing, "FEW", 0)
+    assert told(project, q="plum") == ["Counting the plums"], "rare words and common ones alike"
+    monkeypatch.undo()
     assert told(project, q="plum") == told(project, split="test") == ["Counting the plums"]
     assert told(project, right="yes") == told(project, author=str(first.author_model_id))
     assert told(project, right="yes") == [first.thought]
