@@ -28,6 +28,7 @@ from benchmarks._load.figures import LoadAverage, show, summary
 from benchmarks._load.people import Annotator, Reader, together
 from benchmarks._load.session import Session
 from benchmarks._load.sizes import M, Size
+from benchmarks._load.texts import MEDIAN
 from benchmarks._project import installation
 
 EVERY = 20  # seconds between two killings
@@ -37,6 +38,7 @@ THINKING, IN_BURST = 45.0, 15.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--var", type=Path, default=Path("/tmp/stillroom-size-m"))
     parser.add_argument("--questions", type=int, default=M)
+    parser.add_argument("--median", type=int, default=MEDIAN, help="characters of a rationale")
     parser.add_argument("--annotators", type=int, default=50)
     parser.add_argument("--burst", type=int, default=200)
     parser.add_argument("--readers", type=int, default=4, help="who look at a page every 2 s")
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.base_url:
         return elsewhere(arguments)
     with installation(arguments.var):
-        loaded = size_m.loaded(Size.of(arguments.questions))
+        loaded = size_m.loaded(Size.of(arguments.questions), arguments.median)
         return {"loaded": loaded, **at_home(arguments)}
 
 

@@ -45,8 +45,8 @@ SCRIPTS = [
 class Texts:
     """Draws questions and rationales; the same seed draws the same."""
 
-    def __init__(self, seed: int, pool: int = POOL) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int, pool: int = POOL, median: int = MEDIAN) -> None:
+        self.random, self.median = random.Random(seed), median
         self.words = {
             "name": NAMES.split(),
             "thing": THINGS.split(),
@@ -71,9 +71,9 @@ class Texts:
 
     def rationale(self) -> str:
         """Lines of the pool, as many as its length asks for."""
-        length = min(LONGEST, MEDIAN * math.exp(self.random.gauss(0, SPREAD)))
+        length = min(LONGEST, self.median * math.exp(self.random.gauss(0, SPREAD)))
         if self.random.random() < 0.003:
-            length = self.random.uniform(64_000, LONGEST)
+            length = self.random.uniform(16 * self.median, LONGEST)
         return "\n".join(self.random.choices(self.pool, k=max(1, round(length / self.length))))
 
     def _lines(self, count: int) -> Iterator[str]:

@@ -23,10 +23,11 @@ Interval = tuple[float, float, float]  # mean, low, high
 
 
 def over_seeds(values: Sequence[float], least: float = 0.0, most: float = float("inf")) -> Interval:
-    """Mean and 95 % t interval over seeds, cut to the range of what is measured."""
-    mean = fmean(values)
+    """Mean and 95 % t interval over seeds, cut to the range of what is measured. Raises ValueError
+    for a single seed, which has no interval."""
     if len(values) < 2:
-        return mean, least, most
+        raise ValueError("One seed has no interval: run with --seeds 2 or more.")
+    mean = fmean(values)
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
     return mean, max(least, mean - half), min(most, mean + half)
 
