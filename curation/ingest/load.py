@@ -20,8 +20,14 @@ from curation.ingest import report as notes
 from curation.ingest.plan import Reading
 from curation.ingest.record import BadRow, Draft, DraftRationale, Row
 from curation.ingest.report import Report
-from curation.ingest.write import Known, insert_questions, insert_rationales, known_questions
-from curation.models import LanguageModel, Project, Provider, Question, Rationale
+from curation.ingest.write import (
+    Known,
+    NewRationale,
+    insert_questions,
+    insert_rationales,
+    known_questions,
+)
+from curation.models import LanguageModel, Project, Provider, Question
 from curation.signals import rationales_stored
 
 BATCH_ROWS = 500
@@ -198,15 +204,11 @@ class Loader:
             done.counted[notes.NO_ANSWER] += without
         return stored
 
-    def _rationale(self, question: int, said: DraftRationale) -> Rationale:
-        return Rationale(
-            question_id=question,
-            role=said.role,
-            author_model_id=self._author(said.author),
-            thought=said.thought,
-            answer=said.answer,
-            token_count=said.token_count,
-        ).fill_keys()
+    def _rationale(self, question: int, said: DraftRationale) -> NewRationale:
+        author = self._author(said.author)
+        return NewRationale.of(
+            question, author, said.role, said.thought, said.answer, said.token_count
+        )
 
 
 def _bare(answer: str) -> str:

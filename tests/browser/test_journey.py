@@ -150,6 +150,7 @@ def train_on_the_version(page: Page, project) -> None:
     page.get_by_role("link", name="Train on this").click()
     page.wait_for_url("**/runs/new/**", wait_until="load")
     page.get_by_label("Method").select_option("sft")
+    page.wait_for_url("**method=sft**")
     expect(page.get_by_role("group", name="Data")).to_be_visible()
     expect(page.get_by_label("Dataset version").locator("option:checked")).to_contain_text("v1")
     page.get_by_label("Student", exact=True).select_option(label="sapling")

@@ -245,6 +245,14 @@ def test_a_response_that_was_cut_off_has_no_answer(project):
     assert any("do not end with an answer" in note for note in report.as_json()["notes"])
 
 
+def test_an_import_writes_the_keys_that_the_model_would(project):
+    run_import(project, [{"question": "2 + 2?", "answer": "4", "rationales": ["Two and two. 4"]}])
+    stored = Rationale.objects.get()
+    keys = stored.draw_key, stored.content_hash
+    stored.fill_keys()
+    assert (stored.draw_key, stored.content_hash) == keys
+
+
 def test_plain_rows_take_one_rationale_or_several_with_or_without_names(project):
     rows = [
         {"id": 7, "problem": "a?", "answer": "1", "solution": "so", "level": 3, "split": "dev"},
