@@ -16,13 +16,15 @@ from curation.messages import send
 from curation.models import Rationale, Score
 from training.decoding.record import Question as Record
 from training.layout import questions_of
+from training.measures.steps import STEPS_VERSION
 from training.models import Run
 from training.rewards import reward_functions
+from training.rewards.answer import VERDICT_VERSION
 from training.rewards.sample import Sample
 
 PAGE = 1000
 SCORE = "training.tasks.score_stored"
-VERSIONS = {"answer_correct": "1", "valid_steps": "1", "tokens": "1"}
+VERSIONS = {"answer_correct": VERDICT_VERSION, "valid_steps": STEPS_VERSION, "tokens": "1"}
 _WORD = re.compile(r"\d+|\w+|[^\w\s]")
 
 Fact = tuple[float | None, dict[str, Any]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 
 from tests.engine.jobs import DRAWN, STORED, distance, metrics, run, start, weights, write_job
 from training.engine.files import read_rows
+from training.engine.processes import tell_first_cause
 from training.engine.ranks import AT_ONCE, parts_of
 
 pytestmark = pytest.mark.slow
@@ -127,6 +129,18 @@ def test_a_fault_in_every_process_is_one_sentence(tmp_path):
     job = write_job(tmp_path / "run", "sft", {"learning_rate": -1}, processes=2)
     run(job, code=2)
     assert "learning_rate" in json.loads((job.parent / "result.json").read_text())["error"]
+
+
+def test_the_fault_of_one_process_is_told_and_not_what_it_did_to_the_others(tmp_path):
+    said = {"result": "Connection closed by peer", "failure-1": "The disk is full."}
+    for order in (["failure-1", "result"], ["failure-1"]):
+        for number, name in enumerate(order):
+            file = tmp_path / f"{name}.json"
+            file.write_text(json.dumps({"error": said[name]}))
+            os.utime(file, (number, number))
+        tell_first_cause(tmp_path)
+        assert json.loads((tmp_path / "result.json").read_text()) == {"error": "The disk is full."}
+        assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_gradients_travel_in_parts_of_one_type():

@@ -23,7 +23,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 from training.engine.dataset import alone, release
 from training.engine.files import write_json
 from training.engine.job import BadJob, Endpoint, Job, read_job
-from training.engine.processes import end_as, is_first, is_one_of_several, run_in_processes
+from training.engine.processes import (
+    end_as,
+    failure_file,
+    is_first,
+    is_one_of_several,
+    run_in_processes,
+)
 from training.engine.stop import RESUMABLE, Stop, Stopped
 
 FLAGS = ("--rehearse", "--tokens-only")
@@ -116,8 +122,8 @@ def told(sentence: str, code: int) -> int:
 
 def failed(folder: Path, sentence: str, code: int, file: str = "result.json") -> int:
     """Say it, and leave it in the file."""
-    if folder.is_dir() and is_first():
-        write_json(folder / file, {"error": sentence})
+    if folder.is_dir():
+        write_json(folder / (file if is_first() else failure_file()), {"error": sentence})
     return told(sentence, code)
 
 

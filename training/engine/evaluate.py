@@ -27,8 +27,8 @@ from training.engine.stop import Stop
 from training.measures.diversity import distinct_derivations, distinct_n, vendi
 from training.measures.intervals import over_questions, wilson
 from training.measures.similarity import cosines, shuffled_baseline
-from training.measures.steps import all_hold, valid_share
-from training.rewards.answer import judged
+from training.measures.steps import STEPS_VERSION, all_hold, valid_share
+from training.rewards.answer import VERDICT_VERSION, judged
 
 
 def evaluate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def evaluate(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
         "questions": len(questions),
         "tokens": sum(row["token_count"] for row in rows),
         "embedding": embedding_name(),
+        "checkers": {"answer_correct": VERDICT_VERSION, "valid_steps": STEPS_VERSION},
         "summary": summary(questions, rows, text, job.seed),
         "seconds": round(time.monotonic() - began, 2),
     }

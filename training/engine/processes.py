@@ -32,6 +32,11 @@ def is_one_of_several() -> bool:
     return RANK in os.environ
 
 
+def failure_file() -> str:
+    """Where a process that is not the first one says why it failed."""
+    return f"failure-{os.environ[RANK]}.json"
+
+
 def run_in_processes(count: int, path: Path, stop: Stop) -> int:
     """Run `path` in so many processes and return the job's exit code (see `code_of`)."""
     port = str(free_port())
@@ -40,6 +45,7 @@ def run_in_processes(count: int, path: Path, stop: Stop) -> int:
     if not Path("/dev/nvidiactl").exists():
         shared["ACCELERATE_USE_CPU"] = "true"
     command = [sys.executable, "-m", "training.engine", str(path)]
+    (path.parent / "result.json").unlink(missing_ok=True)  # of an earlier attempt
     children = [
         subprocess.Popen(
             command, env={**os.environ, **shared, RANK: str(rank), "LOCAL_RANK": str(rank)}
@@ -52,6 +58,22 @@ def run_in_processes(count: int, path: Path, stop: Stop) -> int:
         for child in children:
             if child.poll() is None:
                 child.kill()
+        tell_first_cause(path.parent)
+
+
+def tell_first_cause(folder: Path) -> None:
+    """Where one process fails, the others fail of its absence: `result.json` says what came
+    first."""
+    failures = sorted(folder.glob("failure-*.json"), key=written_at)
+    result = folder / "result.json"
+    if failures and not (result.exists() and written_at(result) < written_at(failures[0])):
+        failures[0].replace(result)
+    for file in failures:
+        file.unlink(missing_ok=True)
+
+
+def written_at(file: Path) -> int:
+    return file.stat().st_mtime_ns
 
 
 def free_port() -> int:

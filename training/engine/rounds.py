@@ -73,6 +73,7 @@ class Rounds:
         else:
             groups = self._drawn(number, model, stop)
         self.method.weigh(groups, self.config)
+        let_go_of_long_asides(groups, model)
         self._compare_with_reference(groups, model, self.kinds[number].source == "policy")
         if number + 1 == len(self.kinds):
             self.reference = None  # nothing more to compare: let it go
@@ -250,3 +251,19 @@ class Rounds:
         places = self.ranks.share(range(len(groups)))
         for place, values in self.ranks.gathered([(n, groups[n].ref_logprobs) for n in places]):
             groups[place].ref_logprobs = values
+
+
+def let_go_of_long_asides(groups: Sequence[Group], model: Any) -> None:
+    """An aside has the prompt of one question and completions of another: together they may be
+    longer than the model can read, though neither question is. Those completions go."""
+    from training.engine.model import positions_of
+
+    positions = positions_of(model)
+    for group in groups:
+        if group.aside is None:
+            continue
+        room = positions - len(group.prompt)
+        rows = [ids for ids in group.aside.completions if len(ids) <= room]
+        if len(rows) < len(group.aside.completions):
+            kept = Group(group.question, group.prompt, rows, present=[True] * len(rows))
+            group.aside = kept if rows else None

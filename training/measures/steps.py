@@ -16,6 +16,7 @@ from itertools import islice
 
 from training.measures.arithmetic import LONGEST, NUMBER, Tree, Unreadable, compute, form, parse
 
+STEPS_VERSION = "1"  # stored beside shares of valid steps: another one as soon as one may differ
 MOST = 1000  # steps of one thought
 
 _MARK = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,40})>>")

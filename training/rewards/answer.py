@@ -21,6 +21,7 @@ from training.decoding.prompts import split_completion
 from training.decoding.record import AnswerKind, Question
 from training.rewards.sample import Sample
 
+VERDICT_VERSION = "1"  # stored beside verdicts: another one as soon as a verdict may differ
 LONGEST = 10_000  # characters of an answer that are looked at, from its end
 LONGEST_NUMBER = 1000  # digits; what is longer is noise, and Python refuses to read it
 
