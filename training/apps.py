@@ -26,6 +26,10 @@ class TrainingConfig(AppConfig):
         utilities.register(utilities_of)
         run_trail = audit.Trail("run", "Run", "training.Run", "project", lambda e: f"run {e.id}")
         audit.register(run_trail)
+        preset = audit.Trail(
+            "preset", "Preset", "training.Preset", "project", lambda e: f"preset {e.name}"
+        )
+        audit.register(preset)
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
 
 

@@ -1,3 +1,4 @@
+from training.models.launching import Preset, Rehearsal, RehearsalStatus
 from training.models.run import (
     LEASE,
     Checkpoint,
@@ -10,6 +11,7 @@ from training.models.run import (
     RunStatus,
     Worker,
 )
+from training.models.watching import ProbeAnswer, Round
 
 __all__ = [
     "LEASE",
@@ -18,6 +20,11 @@ __all__ = [
     "EvaluationItem",
     "HostClass",
     "Metric",
+    "Preset",
+    "ProbeAnswer",
+    "Rehearsal",
+    "RehearsalStatus",
+    "Round",
     "Run",
     "RunKind",
     "RunStatus",
