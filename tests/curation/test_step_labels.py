@@ -39,6 +39,7 @@ def test_the_first_wrong_step_is_stored_with_those_before_it(held):
     assert judging.submit(held, {}, {}, steps=said) == Result.SUBMITTED
     assert live(a) == {1: "good", 2: "bad"}
     assert live(b) == {3: "neutral"}
+    held.refresh_from_db()
     assert judging.said_of_steps(held) == said
     second = StepLabel.objects.get(rationale=a, step=2)
     assert second.rationale.thought[second.start : second.end] == "Half of it is 5."
