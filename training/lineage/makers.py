@@ -1,0 +1,205 @@
+"""Who and what stands behind dataset versions: one query for each question, however many items.
+
+A version froze what people and judges had said by then. So a judgement counts if it stood at the
+moment of the freeze and the version's recipe hears that judge, and only rationales of the training
+part count, for a run trains on nothing else. A ranking that an adjudicator later overruled counts
+for its person still: it led to the decision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from curation.models import DatasetVersion
+from training.recipe import MODELS, PEOPLE, Recipe
+
+SHOWN = 50  # of lists that grow with the data
+LONGEST_PROMPT = 4000
+
+# Every statement begins so: the versions, when they were frozen, and whom their recipes hear.
+VERSIONS = """
+with v as (
+  select * from jsonb_to_recordset(%s::jsonb) as v(
+    id bigint, frozen timestamptz, people boolean, models boolean, users bigint[], judges bigint[],
+    reviewed boolean, reviewers bigint[], settled boolean)
+), items as (
+  select distinct on (i.rationale_id) i.rationale_id from curation_datasetitem i
+  join v on v.id = i.version_id where i.part = 'train'
+)
+"""
+WRITTEN = """
+select r.role, r.author_model_id, r.author_user_id, r.revises_id is not null, count(*)
+from items join curation_rationale r on r.id = items.rationale_id
+group by 1, 2, 3, 4 order by 5 desc, 1, 2, 3
+"""
+STOOD = "x.{made} <= v.frozen and (x.superseded_at is null or x.superseded_at > v.frozen)"
+RANKED = f"""
+select x.judge_user_id, x.judge_model_id, count(distinct x.id)
+from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+join curation_place p on p.rationale_id = i.rationale_id
+join curation_ranking x on x.id = p.ranking_id and {STOOD.format(made="created_at")}
+where case when x.judge_user_id is null
+  then v.models or x.judge_model_id = any(v.judges)
+  else v.people or x.judge_user_id = any(v.users) end
+group by 1, 2 order by 3 desc, 1, 2
+"""
+REVIEWED = f"""
+select x.reviewer_id, count(distinct x.id) filter (where x.decision = 'accept'),
+  count(distinct x.id) filter (where x.decision = 'reject')
+from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+join curation_review x on x.rationale_id = i.rationale_id and {STOOD.format(made="created_at")}
+where v.reviewed or x.reviewer_id = any(v.reviewers)
+group by 1 order by 2 desc, 1
+"""
+SETTLED = f"""
+select x.by_id, count(distinct x.id)
+from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+join curation_rationale r on r.id = i.rationale_id
+join curation_adjudication x on x.question_id = r.question_id and {STOOD.format(made="at")}
+where v.settled
+group by 1 order by 2 desc, 1
+"""
+SCORED = """
+select x.model_id, x.scorer, count(distinct x.id)
+from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+join curation_score x on x.rationale_id = i.rationale_id and x.created_at <= v.frozen
+where x.model_id is not null
+group by 1, 2 order by 3 desc, 1, 2
+"""
+
+
+def _inside(column: str) -> str:
+    """A text as it stands within a JSON text."""
+    return f"substr(to_json({column})::text, 2, length(to_json({column})::text) - 2)"
+
+
+# A prompt without what is its question's own: the question, and the thought that was given. An
+# endpoint's prompt is stored as JSON, where both stand escaped.
+PROMPTS = f"""
+, sent as (
+  select r.author_model_id as model,
+    replace(replace(replace(replace(r.prompt_sent,
+      t.thought, '{{thought}}'), {_inside("t.thought")}, '{{thought}}'),
+      q.text, '{{question}}'), {_inside("q.text")}, '{{question}}') as text
+  from items join curation_rationale r on r.id = items.rationale_id
+  join curation_question q on q.id = r.question_id
+  cross join lateral (
+    select coalesce((select thought from curation_rationale where id = r.conditioned_on_id), '')
+  ) as t(thought)
+  where r.prompt_sent <> ''
+)
+select text, count(*), array_agg(distinct model), count(*) over () from sent
+group by 1 order by 2 desc, 1 limit %s
+"""
+EDITS = """
+select r.id, r.revises_id, r.question_id, r.author_user_id, r.author_model_id, count(*) over ()
+from items join curation_rationale r on r.id = items.rationale_id
+where r.revises_id is not null order by 1 limit %s
+"""
+SOURCES = """
+select q.source, coalesce(q.metadata ->> 'licence', q.metadata ->> 'license', ''),
+  count(distinct q.id)
+from items join curation_rationale r on r.id = items.rationale_id
+join curation_question q on q.id = r.question_id
+group by 1, 2 order by 3 desc, 1, 2 limit %s
+"""
+BATCHES = """
+select r.batch, count(*) from items join curation_rationale r on r.id = items.rationale_id
+where r.batch is not null group by 1 order by 2 desc, 1
+"""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model was asked, with `{question}` and `{thought}` in the place of the texts."""
+
+    text: str
+    sha256: str
+    count: int
+    models: list[int]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A correction among the items: the new rationale, and the one it rewrote."""
+
+    rationale: int
+    revises: int
+    question: int
+    person: int | None
+
+
+@dataclass
+class Makers:
+    """What stands behind some versions. People and models are keys; counts are of rows."""
+
+    written: list[tuple[str, int | None, int | None, bool, int]] = field(default_factory=list)
+    ranked: list[tuple[int | None, int | None, int]] = field(default_factory=list)
+    reviewed: list[tuple[int, int, int]] = field(default_factory=list)
+    settled: list[tuple[int, int]] = field(default_factory=list)
+    scored: list[tuple[int, str, int]] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+    prompts_total: int = 0
+    edits: list[Edit] = field(default_factory=list)
+    edits_total: int = 0
+    sources: list[tuple[str, str, int]] = field(default_factory=list)
+    batches: list[tuple[UUID, int]] = field(default_factory=list)
+
+
+def makers_of(versions: Sequence[DatasetVersion]) -> Makers:
+    """Everything that is known of the training parts of these versions together."""
+    if not versions:
+        return Makers()
+    heard = json.dumps([_heard(version) for version in versions])
+    with connection.cursor() as cursor:
+
+        def rows(statement: str, *more: int) -> list[Any]:
+            cursor.execute(VERSIONS + statement, [heard, *more])
+            return list(cursor.fetchall())
+
+        prompts, edits = rows(PROMPTS, SHOWN), rows(EDITS, SHOWN)
+        return Makers(
+            written=rows(WRITTEN),
+            ranked=rows(RANKED),
+            reviewed=rows(REVIEWED),
+            settled=rows(SETTLED),
+            scored=rows(SCORED),
+            prompts=[_prompt(*row[:3]) for row in prompts],
+            prompts_total=prompts[0][3] if prompts else 0,
+            edits=[Edit(pk, old, question, person) for pk, old, question, person, *_ in edits],
+            edits_total=edits[0][5] if edits else 0,
+            sources=rows(SOURCES, SHOWN),
+            batches=rows(BATCHES),
+        )
+
+
+def _heard(version: DatasetVersion) -> dict[str, Any]:
+    """Whom the version's recipe listens to, as one row of `v`."""
+    recipe = Recipe.model_validate(version.recipe)
+    return {
+        "id": version.pk,
+        "frozen": version.created_at.isoformat(),
+        "people": PEOPLE in recipe.rankings,
+        "models": MODELS in recipe.rankings,
+        "users": _keys(recipe.rankings, "person-"),
+        "judges": _keys(recipe.rankings, "model-"),
+        "reviewed": PEOPLE in recipe.reviews,
+        "reviewers": _keys(recipe.reviews, "person-"),
+        "settled": recipe.adjudicated != "ignore",
+    }
+
+
+def _keys(names: Sequence[str], kind: str) -> list[int]:
+    return [int(name.removeprefix(kind)) for name in names if name.startswith(kind)]
+
+
+def _prompt(text: str, count: int, models: list[int | None]) -> Prompt:
+    digest = sha256(text.encode()).hexdigest()
+    return Prompt(text[:LONGEST_PROMPT], digest, count, [pk for pk in models if pk])
