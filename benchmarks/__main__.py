@@ -26,7 +26,7 @@ NAMES = sorted(
     file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_")
 )
 GPU = [name for name in NAMES if name.startswith("gpu_")]  # run only where they are named
-LONG = ["annotators", "closed_loop", "size_m"]  # gigabytes and half an hour
+LONG = ["annotators", "closed_loop", "size_m", "two_people"]  # gigabytes and half an hour
 CLAIMS = sorted(
     f"claims.{file.stem}"
     for file in (Path(__file__).parent / "claims").glob("*.py")

@@ -29,6 +29,7 @@ from training.overlap import WORDS
 from training.recipe import Recipe
 from training.selection.record import Candidate
 from training.storing import read_lines
+from training.webhooks import announce_version
 
 DATASET, LEFT_OUT = "dataset.jsonl", "left_out.jsonl"
 LONGEST_NAME = 120
@@ -166,8 +167,8 @@ def _number(
         file=file,
         created_by=by,
     )
-    for items in written.items(version):
-        DatasetItem.objects.bulk_create(items)
+    written.copy_items(version)
+    announce_version(version)
     return version
 
 
@@ -181,16 +182,13 @@ class Written:
     rationales: array[int] = field(default_factory=lambda: array("q"))
     parts: list[str] = field(default_factory=list)  # of each line
 
-    def items(self, version: DatasetVersion, size: int = 2000) -> Iterator[list[DatasetItem]]:
-        """The rows of the version, a batch at a time."""
-        for start in range(0, len(self.lines), size):
-            pairs = zip(
-                self.lines[start : start + size], self.rationales[start : start + size], strict=True
-            )
-            yield [
-                DatasetItem(version=version, row=line, rationale_id=pk, part=self.parts[line - 1])
-                for line, pk in pairs
-            ]
+    def copy_items(self, version: DatasetVersion) -> None:
+        """The rows of the version, by COPY: a quarter of a million of them in seconds."""
+        table = DatasetItem._meta.db_table
+        into = f"COPY {table} (version_id, row, rationale_id, part) FROM STDIN"
+        with connection.cursor() as cursor, cursor.copy(into) as sink:
+            for line, pk in zip(self.lines, self.rationales, strict=True):
+                sink.write_row((version.pk, line, pk, self.parts[line - 1]))
 
 
 def write(project: Project, recipe: Recipe, folder: Path) -> Written:
@@ -233,7 +231,7 @@ def samples(groups: Iterable[Group]) -> dict[int, Sample]:
     """How the kept rationales were drawn: sampling, and of students token ids and log-probs."""
     ids = [candidate.id for group in groups for candidate in group.kept]
     columns = ("id", "sampling", "token_ids", "token_logprobs")
-    return {row["id"]: row for row in Rationale.objects.filter(pk__in=ids).values(*columns)}
+    return {row["id"]: row for row in Rationale.objects.filter(pk__among=ids).values(*columns)}
 
 
 def row_of(entry: Examined, group: Group, drawn: dict[int, Sample]) -> dict[str, Any]:

@@ -17,6 +17,7 @@
   let now = null;
   let last = null; // the card picked or placed last: what "=" ties to
   let tieNext = false;
+  let sortables = [];
 
   const ordinal = (n) => {
     const teen = n % 100 > 10 && n % 100 < 14;
@@ -274,15 +275,17 @@
     past = [];
     last = null;
     tieNext = false;
+    for (const each of sortables) each.destroy(); // or Sortable keeps every group that was judged
+    sortables = [];
     if (!form()) return;
     for (const choice of form().querySelectorAll(".verdict input[type=radio]")) {
       choice.dataset.was = choice.checked ? "yes" : "";
     }
     now = snapshot();
     draw();
-    for (const list of [document.getElementById("order"), document.getElementById("unplaced")]) {
-      if (list) Sortable.create(list, { group: "order", animation: 120, onEnd: dropped });
-    }
+    const lists = [document.getElementById("order"), document.getElementById("unplaced")];
+    sortables = lists.filter(Boolean).map((list) =>
+      Sortable.create(list, { group: "order", animation: 120, onEnd: dropped }));
   }
 
   /* ---- the mouse, and typing into the inputs ---- */
