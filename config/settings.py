@@ -193,6 +193,18 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 BROKER_URL = env.str("BROKER_URL", default="")
 EMBEDDING_MODEL = env.str("EMBEDDING_MODEL", default="")
 
+# What a host costs an hour; 0 leaves money out of the pages.
+HOST_PRICES = {
+    "cpu": env.float("HOST_PRICE_CPU", default=0.0),
+    "gpu": env.float("HOST_PRICE_GPU", default=0.0),
+}
+PRICE_CURRENCY = env.str("PRICE_CURRENCY", default="USD")
+
+# What this installation is called from outside, for webhooks and e-mails: https://stillroom.example
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+# Webhooks go to the public network alone, unless this allows private and loopback addresses.
+WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
+
 LOGGING_CONFIG = None
 structlog.configure(
     processors=[

@@ -110,3 +110,21 @@ def read_rows(run: Run, name: str, limit: int = 400_000) -> list[dict[str, Any]]
     text = read_end(run, name, limit)
     whole = text[: text.rfind("\n") + 1]
     return [json.loads(line) for line in whole.split("\n") if line.strip()]
+def read_piece(run: Run, name: str, start: int, size: int) -> bytes:
+    """`size` bytes of one of the run's files; fewer, or none, if they are not there."""
+    if not run.folder:
+        return b""
+    fs, path = filesystem(f"{run.folder}/{name}")
+    try:
+        raw: bytes = fs.cat_file(path, start=start, end=start + size)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    return raw
+
+
+def read_facts(run: Run, name: str) -> dict[str, Any]:
+    """One of the run's small JSON files; {} if it is not there."""
+    text = read_end(run, name)
+    return json.loads(text) if text.endswith("}") else {}
+
+

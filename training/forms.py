@@ -14,24 +14,30 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from curation.models import LanguageModel, Project, User
-from training.launch import launch
+from training.launch import launch, refuse_bad_settings, resolve
 from training.methods import methods
-from training.models import HostClass, Run, RunKind
+from training.models import HostClass, Preset, Rehearsal, Run, RunKind
 from training.plans import config_class
+from training.presets import save_preset
+from training.rehearsing import ask_for_rehearsal
 from training.rewards import reward_functions
 
 FRAME = ("student", "dataset", "name", "seed", "host_class")
-# Usual ranges: beyond them a person is warned, not refused.
+# The guide's ranges, and usual ones: beyond them a person is warned, not refused. A default is the
+# method's own paper's and is never warned of.
 GUIDES: dict[str, tuple[float, float]] = {
-    "learning_rate": (1e-7, 1e-3),
-    "temperature": (0.3, 1.3),
+    "learning_rate": (1e-5, 5e-5),
+    "groups_per_step": (8, 32),
+    "temperature": (0.3, 0.7),
+    "temperatures": (0.3, 0.7),
+    "epochs": (3, 10),
     "top_p": (0.8, 1.0),
     "weight_decay": (0.0, 0.2),
     "max_grad_norm": (0.1, 10.0),
-    "epochs": (1, 20),
     "group_size": (4, 64),
     "beta": (0.0, 0.5),
 }
+ROLES = {RunKind.GENERATE: "Model", RunKind.EVALUATE: "Model", RunKind.JUDGE: "Judge"}
 QUIET_GROUPS = {"Lengths", "Hardware", "Checkpoints and probes", "Endpoint", "Local model"}
 
 
@@ -76,17 +82,18 @@ class LaunchForm(forms.Form):
 
     def _add_frame(self) -> None:
         scoring = self.kind == RunKind.SCORE
-        self.fields["host_class"].initial = HostClass.CPU if scoring else HostClass.GPU
+        judging = self.kind == RunKind.JUDGE
+        self.fields["host_class"].initial = HostClass.CPU if scoring or judging else HostClass.GPU
         self.fields["student"] = forms.ModelChoiceField(
             self._models(),
-            label="Model" if self.kind in (RunKind.GENERATE, RunKind.EVALUATE) else "Student",
+            label=ROLES.get(self.kind, "Student"),
             required=not scoring,
             empty_label="None: check answers, steps and lengths" if scoring else "Choose …",
             help_text="It reads the rationales: how far each helps it, how likely each is."
             if scoring
             else "",
         )
-        if scoring:
+        if scoring or judging:
             return
         needed = self.kind == RunKind.TRAIN
         self.fields["dataset"] = forms.ModelChoiceField(
@@ -100,7 +107,7 @@ class LaunchForm(forms.Form):
     def _models(self) -> Any:
         """Those that can do it, the newest first."""
         models = LanguageModel.objects.filter(project=self.project).order_by("-id")
-        if self.kind == RunKind.GENERATE:
+        if self.kind in (RunKind.GENERATE, RunKind.JUDGE):
             return models.exclude(provider="imported")
         return models.filter(provider="local")
 
@@ -113,12 +120,15 @@ class LaunchForm(forms.Form):
         order = sorted(
             grouped, key=lambda group: (group in QUIET_GROUPS, own.isdisjoint(grouped[group]))
         )
+        self.unusual = self.warnings()
         sets = [self._set("Run", [name for name in FRAME if name in self.fields], False)]
         return sets + [self._set(group, grouped[group], group in QUIET_GROUPS) for group in order]
 
     def _set(self, title: str, names: list[str], quiet: bool) -> dict[str, Any]:
         fields = [self[name] for name in names]
-        wrong = any(field.errors for field in fields)
+        for field in fields:
+            field.warning = self.unusual.get(field.name, "")  # type: ignore[attr-defined]
+        wrong = any(field.errors or field.warning for field in fields)  # type: ignore[attr-defined]
         return {"title": title, "fields": fields, "quiet": quiet, "open": wrong or not quiet}
 
     def config(self) -> dict[str, Any]:
@@ -129,9 +139,12 @@ class LaunchForm(forms.Form):
             if (given := reading(info, self.cleaned_data[name])) is not None
         }
 
+    def frame(self) -> dict[str, Any]:
+        """What stands around the config, by name."""
+        return {name: self.cleaned_data.get(name) for name in FRAME if name in self.fields}
+
     def launch(self, by: User, parent: Run | None = None) -> Run | None:
         """The launched run; None after showing at each field what is wrong."""
-        frame = {name: self.cleaned_data.get(name) for name in FRAME if name in self.fields}
         try:
             return launch(
                 self.project,
@@ -140,12 +153,46 @@ class LaunchForm(forms.Form):
                 config=self.config(),
                 by=by,
                 parent=parent,
-                **frame,  # type: ignore[arg-type]
+                **self.frame(),
             )
         except ValidationError as error:
-            for field, words in error.message_dict.items():
-                self.add_error(field if field in self.fields else None, words)  # type: ignore[arg-type]
-            return None
+            return self.show(error)
+
+    def rehearse(self, by: User, measured: bool) -> Rehearsal | None:
+        """The rehearsal that was asked for; None after showing at each field what is wrong."""
+        try:
+            return ask_for_rehearsal(
+                self.project,
+                method=self.method,
+                config=self.config(),
+                by=by,
+                measured=measured,
+                **self.frame(),
+            )
+        except ValidationError as error:
+            return self.show(error)
+
+    def keep(self, name: str, by: User) -> Preset | None:
+        """The settings as a preset; None after showing what is wrong."""
+        try:
+            config = resolve(self.kind, self.method, self.config()).model_dump(mode="json")
+            refuse_bad_settings(config)
+            return save_preset(self.project, name, self.kind, self.method, config, by)
+        except ValidationError as error:
+            return self.show(error)
+
+    def show(self, error: ValidationError) -> None:
+        """Each fault at its field, or above the form."""
+        for field, words in error.message_dict.items():
+            self.add_error(field if field in self.fields else None, words)  # type: ignore[arg-type]
+
+    def warnings(self) -> dict[str, str]:
+        """By field: what is outside its usual range as the form stands."""
+        found = {}
+        for name, info in self.config_class.model_fields.items():
+            if name in GUIDES and (words := unusual(name, info, self[name].value())):
+                found[name] = words
+        return found
 
 
 def field_of(name: str, info: FieldInfo) -> forms.Field:
@@ -153,7 +200,7 @@ def field_of(name: str, info: FieldInfo) -> forms.Field:
     default = info.get_default(call_default_factory=True)
     about: dict[str, Any] = {
         "label": info.title or name,
-        "help_text": " ".join(filter(None, [info.description, guide_words(name)])),
+        "help_text": " ".join(filter(None, [info.description, guide_words(name, info)])),
         "required": False,
         "initial": shown(default),
     }
@@ -182,9 +229,9 @@ def widget_of(name: str, info: FieldInfo) -> forms.Widget:
     numeric = {int, float} & {info.annotation, *get_args(info.annotation)}
     if numeric and get_origin(info.annotation) not in (list, dict):
         step = "any" if float in numeric else "1"
-        return forms.NumberInput(attrs={"step": step, **bounds(info)})
-    if name.endswith("prompt"):
-        return forms.Textarea(attrs={"rows": 3})
+        return forms.NumberInput(attrs={"step": step, **bounds(info), **guide_of(name, info)})
+    if name.endswith("prompt") or name == "rubric":
+        return forms.Textarea(attrs={"rows": 3 if name.endswith("prompt") else 8})
     return forms.TextInput()
 
 
@@ -197,6 +244,15 @@ def bounds(info: FieldInfo) -> dict[str, Any]:
             if values:
                 found[html] = values[0]
     return found
+
+
+def guide_of(name: str, info: FieldInfo) -> dict[str, Any]:
+    """What `static/js/guides.js` has to know to warn while somebody types."""
+    if name not in GUIDES or group_of(info) == "Judging":
+        return {}
+    low, high = GUIDES[name]
+    own = info.get_default(call_default_factory=True)
+    return {"data-low": f"{low:g}", "data-high": f"{high:g}", "data-own": shown(own)}
 
 
 def group_of(info: FieldInfo) -> str:
@@ -246,30 +302,65 @@ def pairs(text: str) -> dict[str, str]:
     return {name.strip(): weight.strip() or "1" for name, _, weight in parts}
 
 
-def guide_words(name: str) -> str:
+def guide_words(name: str, info: FieldInfo) -> str:
+    """The usual range of a setting, and the paper's own value where that is another."""
     if name == "rewards":
         return f"There are {', '.join(reward_functions())}; a cost has a negative weight."
-    if name not in GUIDES:
+    if name not in GUIDES or group_of(info) == "Judging":  # a judge is not sampled for variety
         return ""
     low, high = GUIDES[name]
-    return f"Usually {low:g} to {high:g}."
+    own = info.get_default(call_default_factory=True)
+    inside = all(low <= value <= high for value in numbers(own))
+    return f"The guide: {low:g} to {high:g}." + ("" if inside else f" The paper: {shown(own)}.")
 
 
-def warnings_about(config: dict[str, Any]) -> list[str]:
+def numbers(value: Any) -> list[float]:
+    """A setting's value, or what was typed for it, as numbers; none of what is no number."""
+    listed = value if isinstance(value, list) else str(value or "").split(",")
+    found = []
+    for one in listed:
+        try:
+            found.append(float(one))
+        except (TypeError, ValueError):
+            return []
+    return found
+
+
+def unusual(name: str, info: FieldInfo, value: Any) -> str:
+    """A warning about a value outside its usual range; "" for one inside, or the default."""
+    low, high = GUIDES[name]
+    found = [] if group_of(info) == "Judging" else numbers(value)
+    if found == numbers(info.get_default(call_default_factory=True)):
+        return ""
+    beyond = [one for one in found if not low <= one <= high]
+    if not beyond:
+        return ""
+    said = ", ".join(f"{one:g}" for one in beyond)
+    return f"{info.title or name} is {said}; the guide recommends {low:g} to {high:g}."
+
+
+def warnings_about(config_type: type[BaseModel], config: dict[str, Any]) -> list[str]:
     """Settings outside their usual range, in words."""
-    return [
-        f"{name} is {config[name]:g}; usual values are {low:g} to {high:g}."
-        for name, (low, high) in GUIDES.items()
-        if isinstance(config.get(name), int | float) and not low <= config[name] <= high
-    ]
+    fields = config_type.model_fields
+    found = (
+        unusual(name, fields[name], config[name])
+        for name in GUIDES
+        if name in fields and config.get(name) is not None
+    )
+    return [words for words in found if words]
 
 
-def resolved_rows(config_type: type[BaseModel], config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The resolved config for reading: title, value, and whether somebody chose it."""
+def resolved_rows(
+    config_type: type[BaseModel], config: dict[str, Any], parent: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The resolved config for reading: title, value, whether somebody chose it, and what the run
+    that it is a copy of had instead."""
     rows = []
     for name, info in config_type.model_fields.items():
         if name in config:
             changed = config[name] != info.get_default(call_default_factory=True)
             row = {"name": name, "title": info.title or name, "value": str(shown(config[name]))}
-            rows.append({**row, "changed": changed})
+            differs = parent is not None and name in parent and parent[name] != config[name]
+            before = str(shown(parent[name])) if differs and parent else None
+            rows.append({**row, "changed": changed, "differs": differs, "before": before})
     return rows

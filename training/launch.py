@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F
 from pydantic import BaseModel
 from pydantic import ValidationError as BadConfig
 
@@ -23,6 +24,7 @@ from training.rewards import reward_functions
 SUPERVISE = "training.tasks.supervise"
 LONGEST_NAME = 120
 LARGEST_NUMBER = 2**53
+MORE_ATTEMPTS = 5  # of a run that is resumed
 LARGEST_SEED = 2**32 - 1  # the least of what the random generators take
 
 
@@ -46,12 +48,9 @@ def launch(
     Raises Django's `ValidationError` by field: the names of the config, or `kind`, `method`,
     `dataset`, `student`, `seed`, `host_class`. With `enqueue=False` the caller supervises it.
     """
-    refuse_bad_frame(project, kind, method, dataset, student, seed, host_class)
-    if len(name) > LONGEST_NAME:
-        raise ValidationError({"name": f"The name has at most {LONGEST_NAME} characters."})
-    resolved = resolve(kind, method, config or {})
-    settings = resolved.model_dump(mode="json")
-    refuse_bad_settings(settings)
+    settings = checked_settings(
+        project, kind, method, config or {}, dataset, student, seed, host_class, name
+    )
     run = Run.objects.create(
         project=project,
         kind=kind,
@@ -71,6 +70,29 @@ def launch(
 
 
 def resolve(kind: str, method: str, config: dict[str, Any]) -> BaseModel:
+def checked_settings(
+    project: Project,
+    kind: str,
+    method: str,
+    config: dict[str, Any],
+    dataset: DatasetVersion | None,
+    student: LanguageModel | None,
+    seed: int,
+    host_class: str,
+    name: str,
+) -> dict[str, Any]:
+    """The resolved config of what is asked for, if all of it makes sense. Raises
+    `ValidationError` by field."""
+    refuse_bad_frame(project, kind, method, dataset, student, seed, host_class)
+    if len(name) > LONGEST_NAME:
+        raise ValidationError({"name": f"The name has at most {LONGEST_NAME} characters."})
+    settings: dict[str, Any] = resolve(kind, method, config).model_dump(mode="json")
+    if kind == RunKind.JUDGE:
+        settings["style"] = settled_style(settings, student)
+    refuse_bad_settings(settings)
+    return settings
+
+
     """The config with every default filled in. Raises `ValidationError` by field."""
     try:
         return config_class(kind, method)(**config)
@@ -187,3 +209,19 @@ def request_cancel(run: Run) -> bool:
     )
     running = Run.objects.filter(pk=run.pk, status=RunStatus.RUNNING, cancel_requested_at=None)
     return waiting == 1 or running.update(cancel_requested_at=now) == 1
+
+
+def resume(run: Run) -> bool:
+    """A run that failed or was cancelled goes on in the same row, from its last checkpoint if it
+    has one. False if it is neither."""
+    back = Run.objects.filter(pk=run.pk, status__in=[RunStatus.FAILED, RunStatus.CANCELLED]).update(
+        status=RunStatus.QUEUED,
+        error="",
+        cancel_requested_at=None,
+        finished_at=None,
+        lease_until=None,
+        max_attempts=F("attempt") + MORE_ATTEMPTS,
+    )
+    if back:
+        tell_a_worker(run)
+    return back == 1

@@ -16,7 +16,10 @@ from django.utils import timezone
 from curation.models import LanguageModel, Rationale
 from curation.signals import rationales_stored
 from training.folders import RunFolder
+from training.group_table import store_rounds
+from training.judge_runs import store_verdicts
 from training.models import Checkpoint, Metric, Run, RunKind
+from training.probes import store_probes
 from training.student_scores import store_scores
 from training.tail import Tail
 
@@ -35,6 +38,9 @@ class ReadBack:
     metrics: Tail = field(init=False)
     samples: Tail = field(init=False)
     scores: Tail = field(init=False)
+    verdicts: Tail = field(init=False)
+    rounds: Tail = field(init=False)
+    probes: Tail = field(init=False)
     progress: Row = field(default_factory=dict)
     began: Row = field(default_factory=dict)
 
@@ -42,6 +48,9 @@ class ReadBack:
         self.metrics = Tail(self.folder.path / "metrics.jsonl")
         self.samples = Tail(self.folder.path / "samples.jsonl")
         self.scores = Tail(self.folder.path / "scores.jsonl")
+        self.verdicts = Tail(self.folder.path / "verdicts.jsonl")
+        self.rounds = Tail(self.folder.path / "rounds.jsonl")
+        self.probes = Tail(self.folder.path / "probes.jsonl")
 
     def read(self) -> None:
         """Everything new since the last time."""
@@ -52,6 +61,12 @@ class ReadBack:
                 store_draws(self.run, rows)
         for rows in self.scores.rows():
             store_scores(self.run, rows)
+        for rows in self.verdicts.rows():
+            store_verdicts(self.run, rows)
+        for rows in self.rounds.rows():
+            store_rounds(self.run, rows)
+        for rows in self.probes.rows():
+            store_probes(self.run, rows)
         self.read_progress()
 
     def read_progress(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Task, shared_task
 
 from curation.models import Job
-from training import scoring, workers
+from training import rehearsing, scoring, webhooks, workers
 from training import supervise as supervision
 from training.exporting import perform
 
@@ -15,7 +15,15 @@ def supervise(self: Task, run_pk: int) -> str:
     """See a run through, unless somebody else has it or it is over."""
     queue = (self.request.delivery_info or {}).get("routing_key") or "cpu"
     owner = workers.owner_of(workers.worker_name(queue), self.request.id or "")
-    return supervision.supervise(run_pk, owner)
+    status = supervision.supervise(run_pk, owner)
+    advancing.run_left(run_pk)
+    return status
+
+
+@shared_task(name="training.tasks.rehearse")
+def rehearse(rehearsal_pk: int) -> str:
+    """Do a rehearsal, unless somebody else has it or it is over."""
+    return rehearsing.perform(rehearsal_pk)
 
 
 @shared_task(name="training.tasks.reap")

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from training.views import evaluations, exports, runs, versions, workers
+from training.views import (
+    compare,
+    evaluations,
+    exports,
+    judges,
+    launching,
+    lineage,
+    runs,
+    versions,
+    webhooks,
+    workers,
+)
 
 urlpatterns = [
     path("p/<slug:slug>/versions/", versions.version_list, name="versions"),
@@ -24,10 +35,38 @@ urlpatterns = [
         name="export-new",
     ),
     path("p/<slug:slug>/runs/", runs.run_list, name="runs"),
-    path("p/<slug:slug>/runs/new/", runs.run_new, name="run-new"),
+    path("p/<slug:slug>/runs/new/", launching.run_new, name="run-new"),
+    path("p/<slug:slug>/runs/rehearse/", launching.run_rehearse, name="run-rehearse"),
+    path("p/<slug:slug>/runs/presets/", launching.preset_list, name="presets"),
+    path("p/<slug:slug>/runs/presets/save/", launching.preset_save, name="preset-save"),
+    path(
+        "p/<slug:slug>/runs/presets/<int:pk>/remove/",
+        launching.preset_remove,
+        name="preset-remove",
+    ),
+    path("p/<slug:slug>/runs/rehearsals/<int:pk>/", launching.rehearsal_page, name="rehearsal"),
+    path(
+        "p/<slug:slug>/runs/rehearsals/<int:pk>/launch/",
+        launching.rehearsal_launch,
+        name="rehearsal-launch",
+    ),
+    path("p/<slug:slug>/runs/compare/", compare.run_compare, name="run-compare"),
+    path(
+        "p/<slug:slug>/runs/compare/curves/",
+        compare.run_compare_curves,
+        name="run-compare-curves",
+    ),
+    path(
+        "p/<slug:slug>/runs/compare/evaluations.csv",
+        compare.run_compare_file,
+        name="run-compare-file",
+    ),
     path("p/<slug:slug>/runs/<int:pk>/", runs.run_page, name="run"),
     path("p/<slug:slug>/runs/<int:pk>/metrics/", runs.run_metrics, name="run-metrics"),
     path("p/<slug:slug>/runs/<int:pk>/cancel/", runs.run_cancel, name="run-cancel"),
+    path("p/<slug:slug>/runs/<int:pk>/resume/", runs.run_resume, name="run-resume"),
+    path("p/<slug:slug>/runs/<int:pk>/log.txt", runs.run_log_file, name="run-log"),
+    path("p/<slug:slug>/runs/<int:pk>/preset/", launching.preset_of_run, name="run-preset"),
     path("p/<slug:slug>/evaluations/", evaluations.evaluation_list, name="evaluations"),
     path("p/<slug:slug>/evaluations/<int:pk>/", evaluations.evaluation_page, name="evaluation"),
     path("p/<slug:slug>/workers/", workers.worker_list, name="workers"),

@@ -50,7 +50,7 @@ def make_loop(
         model=model,
         tokenizer=tokenizer,
         rounds=rounds,
-        probe=None,  # type: ignore[arg-type]  # probe_every is 0
+        probe=None,
         steps=steps,
         stop=Stop(),
         found=None,

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from curation.models import LanguageModel, Project
 from tests.make import make_model, make_question
 from training.launch import launch
-from training.models import Run
+from training.models import Preset, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +112,24 @@ def test_the_command_launches_what_the_form_would(project, version, student, cap
     assert run.config["epochs"] == 2
     assert run.config["roles"] == ["teacher", "student"]
     assert LanguageModel.objects.get(runs=run) == student
+
+
+def test_the_command_begins_with_a_preset(project, version, student, capsys):
+    config = {"epochs": 7, "groups_per_step": 16}
+    Preset.objects.create(project=project, name="long", kind="train", method="sft", config=config)
+    asked = ["launch", "orchard", "train", "--preset", "long", "--model", "sapling"]
+    call_command(*asked, "--dataset", "1", "--set", "groups_per_step=4")
+    run = Run.objects.get()
+    assert (run.method, run.config["epochs"], run.config["groups_per_step"]) == ("sft", 7, 4)
+    assert "Groups per step is 4; the guide recommends 8 to 32" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="no preset 'short'; there are: long"):
+        call_command("launch", "orchard", "train", "--preset", "short")
+    with pytest.raises(CommandError, match="The preset long is for train sft"):
+        call_command("launch", "orchard", "train", "--method", "grpo", "--preset", "long")
+
+
+def test_only_training_is_rehearsed(project):
+    with pytest.raises(CommandError, match="Only a train run can be rehearsed"):
+        call_command("launch", "orchard", "score", "--rehearse")
+    with pytest.raises(CommandError, match="goes with --rehearse"):
+        call_command("launch", "orchard", "train", "--tokens-only")

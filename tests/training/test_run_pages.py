@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from training.costs import costs
 from training.forms import LaunchForm, warnings_about
-from training.launch import launch
+from training.group_table import store_rounds
+from training.launch import launch, request_cancel
 from training.methods import methods
-from training.models import Evaluation, EvaluationItem, Metric, Run, Worker
+from training.models import Evaluation, EvaluationItem, Metric, Preset, Run, Worker
+from training.probes import store_probes
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,11 +148,137 @@ def test_a_clone_starts_from_the_same_settings(client, researcher, project, vers
     assert form["student"].value() in (student, student.pk)
 
 
-def test_unusual_values_are_warned_of():
-    assert warnings_about({"learning_rate": 0.5}) == [
-        "learning_rate is 0.5; usual values are 1e-07 to 0.001."
+def test_unusual_values_are_warned_of_and_the_papers_own_are_not():
+    sft = methods()["sft"].Config
+    assert warnings_about(sft, {"learning_rate": 0.5}) == [
+        "Learning rate is 0.5; the guide recommends 1e-05 to 5e-05."
     ]
-    assert warnings_about({"learning_rate": 1e-5, "epochs": 3}) == []
+    assert warnings_about(sft, {"learning_rate": 2e-5, "epochs": 3}) == []
+    grpo = methods()["grpo"].Config
+    assert warnings_about(grpo, grpo().model_dump()) == []
+    assert len(warnings_about(grpo, {"temperature": 0.2, "epochs": 11})) == 2
+
+
+def test_the_guides_ranges_are_the_help(client, researcher, project):
+    client.force_login(researcher)
+    asked = {"kind": "train", "method": "grpo"}
+    page = client.get(reverse("run-new", args=["orchard"]), asked).content.decode()
+    for words in ("1e-05 to 5e-05. The paper: 1e-06", "0.3 to 0.7", "8 to 32", "3 to 10"):
+        assert f"The guide: {words}" in page
+
+
+def test_a_warning_stands_at_the_field_before_the_launch(client, researcher, project):
+    client.force_login(researcher)
+    asked = {"kind": "train", "method": "sft", "learning_rate": "0.5"}
+    page = client.get(reverse("run-new", args=["orchard"]), asked).content.decode()
+    assert "Learning rate is 0.5; the guide recommends" in page
+    assert page.count('class="help unusual"') == 1
+
+
+def test_what_a_copy_changed_is_marked_on_its_page(client, researcher, version, student, train_run):
+    client.force_login(researcher)
+    url = reverse("run-new", args=["orchard"]) + f"?from={train_run.pk}"
+    form = client.get(url).context["form"]
+    sent = {name: form[name].value() for name in form.fields}
+    sent |= {"kind": "train", "method": "sft", "epochs": "9", "seed": "5"}
+    sent |= {"student": student.pk, "dataset": version.pk}
+    answer = client.post(url, {k: v for k, v in sent.items() if v not in (None, False)})
+    page = client.get(answer.url).content.decode()
+    assert Run.objects.get(pk=answer.url.rstrip("/").rpartition("/")[2]).parent == train_run
+    assert f"was {train_run.config['epochs']}" in page
+    assert "was 0" in page  # the seed
+    assert page.count('chip warn">was') == 2
+
+
+def test_a_preset_is_kept_used_and_removed(client, researcher, version, student):
+    client.force_login(researcher)
+    frame = {"kind": "train", "method": "sft", "roles": ["teacher"], "epochs": "7"}
+    save = reverse("preset-save", args=["orchard"])
+    answer = client.post(save, {**frame, "preset_name": "long"})
+    preset = Preset.objects.get()
+    assert preset.config == {"epochs": 7}
+    assert client.get(answer.url).context["form"]["epochs"].value() == 7
+    again = client.post(save, {**frame, "preset_name": "long"})
+    assert again.status_code == 422
+    assert "There is a preset" in again.content.decode()
+    assert "long" in client.get(reverse("presets", args=["orchard"])).content.decode()
+    client.post(reverse("preset-remove", args=["orchard", preset.pk]))
+    assert not Preset.objects.exists()
+
+
+def test_a_runs_settings_become_a_preset(client, researcher, train_run):
+    client.force_login(researcher)
+    url = reverse("run-preset", args=["orchard", train_run.pk])
+    client.post(url, {"preset_name": "as it was"})
+    assert Preset.objects.get().config == {}
+    client.post(url, {"preset_name": " "})
+    assert Preset.objects.count() == 1
+
+
+def test_a_run_that_was_cancelled_goes_on_in_its_row(client, researcher, train_run):
+    client.force_login(researcher)
+    url = reverse("run-resume", args=["orchard", train_run.pk])
+    client.post(url)
+    train_run.refresh_from_db()
+    assert train_run.max_attempts == 5  # it waits already
+    assert request_cancel(train_run)
+    assert "Try again" in client.get(train_run.get_absolute_url()).content.decode()
+    client.post(url)
+    train_run.refresh_from_db()
+    assert (train_run.status, train_run.cancel_requested_at) == ("queued", None)
+    assert train_run.claim("somebody")
+
+
+def test_the_whole_log_is_a_file(client, viewer, train_run, tmp_path):
+    client.force_login(viewer)
+    url = reverse("run-log", args=["orchard", train_run.pk])
+    assert client.get(url).status_code == 404
+    (tmp_path / "log.txt").write_text("step 1\n" * 10_000)
+    Run.objects.filter(pk=train_run.pk).update(folder=str(tmp_path))
+    answer = client.get(url)
+    assert b"".join(answer).count(b"step 1") == 10_000
+    assert "attachment" in answer["Content-Disposition"]
+
+
+def test_what_a_run_costs_is_told_where_there_are_prices(train_run, settings):
+    now = timezone.now()
+    train_run.started_at, train_run.finished_at = now - timedelta(minutes=90), now
+    settings.HOST_PRICES = {"cpu": 0.0, "gpu": 0.0}
+    assert costs(train_run) == []
+    settings.HOST_PRICES = {"cpu": 0.0, "gpu": 2.0}
+    settings.PRICE_CURRENCY = "EUR"
+    assert [str(cost) for cost in costs(train_run)] == ["3.00 EUR"]
+    train_run.result = {"usage": {"prompt": 2_000_000, "completion": 1_000_000}}
+    train_run.student.prices = {"prompt": 0.5, "completion": 3, "currency": "USD"}
+    assert [str(cost) for cost in costs(train_run)] == ["3.00 EUR", "4.00 USD"]
+
+
+def test_runs_are_found_by_kind_method_status_and_text(client, viewer, train_run, student):
+    project = train_run.project
+    Run.objects.create(project=project, kind="score", name="Check all", status="done")
+    client.force_login(viewer)
+    url = reverse("runs", args=["orchard"])
+
+    def found(**query) -> list[str]:
+        return [str(run) for run, _ in client.get(url, query).context["rows"]]
+
+    assert len(found()) == 2
+    assert found(kind="score") == found(status="done") == found(q="CHECK") == ["Check all"]
+    assert found(method="sft") == found(q="sapling") == found(q=str(train_run.pk))
+    assert found(method="sft", status="done") == []
+    assert len(found(kind="alchemy", method="magic")) == 2
+
+
+def test_the_list_goes_on_by_key(client, viewer, project):
+    Run.objects.bulk_create(Run(project=project, kind="score", name=f"r{n}") for n in range(60))
+    client.force_login(viewer)
+    url = reverse("runs", args=["orchard"])
+    first = client.get(url, {"q": "r"}).context["page"]
+    assert len(first.rows) == 50
+    assert (first.before, first.after) == (None, str(first.rows[-1].pk))
+    rest = client.get(url, {"q": "r", "after": first.after}).context["page"]
+    assert len(rest.rows) == 10
+    assert client.get(url, {"before": rest.before}).context["page"].rows[0] == first.rows[0]
 
 
 def test_the_list_costs_the_same_however_many_runs(
@@ -180,21 +311,117 @@ def test_curves_come_from_a_cursor(client, viewer, train_run):
     )
     first = points(client, train_run)
     assert first["series"]["loss"][0] == [1, 2, 3, 4, 5]
+    assert first["groups"] == [["Learning", ["loss"]]]
     assert points(client, train_run, after=first["last"])["series"] == {}
     assert points(client, train_run, after=3)["series"]["loss"][0] == [4, 5]
 
 
-def test_long_curves_are_thinned_and_keep_their_spikes(client, viewer, train_run):
+def test_the_page_without_scripts_has_the_last_figures_and_the_alarms(client, viewer, train_run):
     client.force_login(viewer)
     Metric.objects.bulk_create(
-        Metric(run=train_run, step=step, name="loss", value=99 if step == 4321 else 1)
-        for step in range(1, 10_001)
+        Metric(run=train_run, step=step, name="truncated_share", value=0.9) for step in range(1, 21)
     )
-    said = points(client, train_run)
-    steps, values = said["series"]["loss"]
-    assert len(steps) <= 1000
-    assert max(values) == 99
-    assert said["last"] == 10_000
+    page = client.get(train_run.get_absolute_url()).content.decode()
+    assert "Completions are cut off" in page
+    assert "steps 16 to 20" in page
+    assert '<td class="num">0.9</td>' in page
+
+
+def write_rounds(run: Run, folder: Path) -> None:
+    """Two rounds as the engine tells them, each with one group of two completions."""
+    at, lines, rounds = 0, [], []
+    for number in (0, 1):
+        completions = [
+            {"index": n, "text": f"round {number}, draw {n}", "tokens": 5, "present": True,
+             "anchor": False, "truncated": bool(n), "reward": float(n), "weight": n - 0.5,
+             "rewards": {"answer_correct": 1.0 * n, "length": -0.5}, "side": ""}
+            for n in (0, 1)
+        ]  # fmt: skip
+        group = {"round": number, "group": 0, "question": "1", "steps": [2 * number + 1],
+                 "prompt": "What?", "completions": completions}  # fmt: skip
+        line = (json.dumps(group) + "\n").encode()
+        short = {"question": "1", "first_step": 2 * number + 1, "completions": 2, "truncated": 1,
+                 "reward_mean": 0.5, "reward_spread": 1.0, "at": at, "bytes": len(line)}  # fmt: skip
+        contents = (json.dumps({"contents": [short]}) + "\n").encode()
+        at += len(line)
+        rounds.append({"round": number, "source": "policy", "groups": 1, "at": at,
+                       "first_step": 2 * number + 1, "last_step": 2 * number + 2,
+                       "bytes": len(contents)})  # fmt: skip
+        at += len(contents)
+        lines += [line, contents]
+    (folder / "groups.jsonl").write_bytes(b"".join(lines))
+    store_rounds(run, rounds)
+    store_rounds(run, rounds)
+    Run.objects.filter(pk=run.pk).update(folder=str(folder))
+
+
+def test_any_group_of_any_past_step_can_be_looked_at(client, viewer, train_run, tmp_path):
+    write_rounds(train_run, tmp_path)
+    client.force_login(viewer)
+    page = train_run.get_absolute_url()
+    newest = client.get(page).content.decode()
+    assert "round 1, draw 1" in newest
+    assert "answer_correct" in newest
+    assert "truncated" in newest
+    for query in ({"round": 0}, {"step": 1}, {"step": 2}):
+        assert "round 0, draw 1" in client.get(page, query).content.decode()
+    htmx = {"HX-Request": "true"}
+    part = client.get(page, {"part": "groups", "round": 0}, headers=htmx).content.decode()
+    assert part.lstrip().startswith('<section id="run-groups"')
+    assert "every 5s" not in part  # a past round does not change
+    assert client.get(page, {"round": 99, "group": 99}).status_code == 200
+
+
+def test_a_group_whose_file_is_not_there_yet_is_no_fault(client, viewer, train_run, tmp_path):
+    write_rounds(train_run, tmp_path)
+    (tmp_path / "groups.jsonl").write_bytes(b"")
+    client.force_login(viewer)
+    assert client.get(train_run.get_absolute_url()).status_code == 200
+
+
+def probe_rows(step: int, rights: list[bool], project) -> list[dict]:
+    asked = project.questions.order_by("id")
+    return [
+        {"step": step, "question": str(question.pk), "text": f"said at {step}\x00", "answer": "9",
+         "finish_reason": "stop", "correct": right}
+        for question, right in zip(asked, rights, strict=True)
+    ]  # fmt: skip
+
+
+def test_the_probe_shows_what_became_of_an_answer(client, viewer, train_run):
+    for step, rights in ((0, [False, True]), (5, [False, False]), (10, [True, False])):
+        rows = probe_rows(step, rights, train_run.project)
+        store_probes(train_run, [*rows, {**rows[0], "question": "999999"}])
+        store_probes(train_run, rows)
+    client.force_login(viewer)
+    page = train_run.get_absolute_url()
+    newest = client.get(page)
+    assert newest.context["probed"].steps == [0, 5, 10]
+    text = newest.content.decode()
+    assert "now right" in text
+    assert "no longer right" in text
+    assert "1 of 2 right" in text
+    earlier = client.get(page, {"probe": 1}).content.decode()
+    assert "said at 5" in earlier
+    assert "said at 10" not in earlier
+    first = client.get(page, {"probe": 0}).content.decode()
+    assert "said at 5" not in first
+
+
+def test_a_runs_page_costs_the_same_however_long_it_ran(
+    client, viewer, train_run, tmp_path, django_assert_max_num_queries
+):
+    write_rounds(train_run, tmp_path)
+    Metric.objects.bulk_create(
+        Metric(run=train_run, step=step, name=name, value=1.0)
+        for step in range(1, 1001)
+        for name in ("loss", "kl", "entropy")
+    )
+    for step in range(0, 50, 10):
+        store_probes(train_run, probe_rows(step, [True, False], train_run.project))
+    client.force_login(viewer)
+    with django_assert_max_num_queries(32):
+        client.get(train_run.get_absolute_url())
 
 
 def test_the_page_says_when_nobody_is_there_to_take_the_run(client, viewer, train_run):

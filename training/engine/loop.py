@@ -20,6 +20,7 @@ import torch
 from training.engine import checkpoint
 from training.engine.checkpoint import Checkpoint
 from training.engine.files import append_rows, keep_rows, read_rows, write_json
+from training.engine.host import memory_in_use
 from training.engine.job import BadJob
 from training.engine.plan import Step, learning_rate
 from training.engine.probe import Probe
@@ -43,7 +44,7 @@ class Loop:
     model: Any
     tokenizer: Any
     rounds: Rounds
-    probe: Probe
+    probe: Probe | None
     steps: list[Step]
     stop: Stop
     found: Checkpoint | None
@@ -56,6 +57,7 @@ class Loop:
     def run(self) -> dict[str, Any]:
         """Train to the end, or raise `Stopped` after a checkpoint. Returns the last metrics."""
         self.resume()
+        self.begin()
         for step in self.steps[self.saved :]:
             try:
                 self.take(step)
@@ -66,7 +68,7 @@ class Loop:
             if last and not self.moved:
                 raise BadJob(nothing_learned(len(self.steps)))
             stopping = self.ranks.any(self.stop.requested()) and not last
-            if last or stopping or step.number % self.config.checkpoint_every == 0:
+            if stopping or self._is_kept(step):
                 self._save(step.number)
             if stopping:
                 raise Stopped(f"Stopped after step {step.number}; run again to go on.")
@@ -82,6 +84,23 @@ class Loop:
         self.last_row = rows[-1] if rows else {}
         self.moved = any("grad_norm" in row for row in rows)
 
+    def begin(self) -> None:
+        """Ask the probe's questions once before the first step, for what comes after."""
+        asked = any(row["step"] == 0 for row in read_rows(self.folder / "probes.jsonl"))
+        if self.probe and not self.saved and not self.ranks.any(asked):
+            with self.update.drawing() as model:
+                self.probe.take(model, 0, self.ranks.is_first)
+
+    def _is_kept(self, step: Step) -> bool:
+        """Whether a checkpoint follows the step, whatever happens."""
+        last = step.number == len(self.steps)
+        return last or step.number % self.config.checkpoint_every == 0
+
+    def _is_probed(self, step: Step) -> bool:
+        """At every checkpoint, and as often as the settings say."""
+        every = self.config.probe_every
+        return self._is_kept(step) or bool(every and step.number % every == 0)
+
     def _cut_back(self) -> list[dict[str, Any]]:
         """The metrics so far. Rows later than the checkpoint leave the files."""
         if self.ranks.is_first:
@@ -95,23 +114,35 @@ class Loop:
 
     def take(self, step: Step) -> None:
         """One step of the plan: draw its round if that is not done, train, tell."""
-        began = monotonic()
+        began = drawn = monotonic()
         torch.manual_seed(seed_for(self.seed, "step", step.number))
         if step.round != self.rounds.opened:
             with self.update.drawing() as model:
                 self.rounds.open(step.round, model, self.stop)
+            drawn = monotonic()
         groups = [self.rounds.groups[place] for place in step.places]
         rate = self._rate(step)
         row = {"step": step.number, "round": step.round, "learning_rate": rate}
         row |= self.update.step(groups, rate)
         self.moved = self.moved or "grad_norm" in row
-        row["seconds"] = round(monotonic() - began, 4)
-        if self.config.probe_every and step.number % self.config.probe_every == 0:
+        row |= self._effort(began, drawn, sum(group.tokens for group in groups))
+        if self.probe and self._is_probed(step):
             with self.update.drawing() as model:
                 row |= self.probe.take(model, step.number, self.ranks.is_first)
         self.last_row = row
         if self.ranks.is_first:
             self._tell(row)
+
+    def _effort(self, began: float, drawn: float, tokens: int) -> dict[str, Any]:
+        """Seconds of the step, of them those that drew its round, its pace, and memory held."""
+        now = monotonic()
+        facts: dict[str, Any] = {"seconds": round(now - began, 4)}
+        if drawn > began:
+            facts["drawing_seconds"] = round(drawn - began, 4)
+        facts["tokens_per_second"] = round(tokens / max(now - drawn, 1e-6), 1)
+        if held := memory_in_use(self.ranks.device):
+            facts["memory_bytes"] = held
+        return facts
 
     def _tell(self, row: dict[str, Any]) -> None:
         append_rows(self.folder / "metrics.jsonl", [row])

@@ -27,8 +27,10 @@ class Probe:
     sampler: Sampler = field(default_factory=Sampler)
 
     def take(self, model: Any, step: int, tell: bool = True) -> dict[str, float]:
-        """`probe_accuracy` among the questions that have a reference; the texts go to the file if
-        this process is to `tell`."""
+        """`probe_accuracy` among the questions that have a reference, nothing without such; the
+        texts go to the file if this process is to `tell`."""
+        if not self.questions:
+            return {}
         prompts = [self.text.prompt(question.question) for question in self.questions]
         sampling = Sampling(temperature=0, max_new_tokens=self.max_new_tokens)
         drawn = self.sampler.draw(model, prompts, [[0]] * len(prompts), sampling, self.ends)

@@ -13,7 +13,8 @@ from training.decoding.record import Question
 from training.engine.adapters import start_of, with_adapters
 from training.engine.checkpoint import Checkpoint, last_whole, newest
 from training.engine.dataset import open_dataset
-from training.engine.files import read_rows, sha256
+from training.engine.files import read_rows, sha256, write_json
+from training.engine.host import facts
 from training.engine.job import BadJob, Job, checked
 from training.engine.loop import Loop
 from training.engine.model import end_ids, load_model, positions_of, vocabulary_of
@@ -45,11 +46,13 @@ def train(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     rounds = Rounds(folder, job.seed, method, config, text, learned(questions, config), ends, ranks)
     check_tokens(rounds, tokenizer, vocabulary_of(model), positions_of(model))
     rounds.reference = frozen(job, config, folder, method.rounds(config))  # held by them alone
-    steps = steps_of(rounds, config, job.seed)
+    steps = rounds.steps = steps_of(rounds, config, job.seed)
     asking = text.for_task(getattr(method, "TASK", None))
     short = [q for q in questions if len(asking.prompt(q.question)) < positions_of(model)]
     probed = probe_questions(short, config.probe_questions)
     probe = Probe(folder, asking, probed, config.max_completion_tokens, ends)
+    if ranks.is_first:
+        write_json(folder / "host.json", facts(ranks.device, ranks.count))
     loop = Loop(
         folder, job.seed, method, config, model, tokenizer, rounds, probe, steps, stop, found, ranks
     )

@@ -313,14 +313,15 @@ class MethodConfig(BaseModel):
         0,
         ge=0,
         title="Probe every",
-        description="Optimizer steps between short greedy evaluations; 0 makes none.",
+        description="Optimizer steps between short greedy evaluations, beside those at the start "
+        "and with every checkpoint; 0 makes no more.",
         json_schema_extra=grouped("Checkpoints and probes"),
     )
     probe_questions: int = Field(
-        16,
-        ge=1,
+        8,
+        ge=0,
         title="Questions per probe",
-        description="How many questions a probe answers.",
+        description="How many questions every probe answers, always the same; 0 makes no probe.",
         json_schema_extra=grouped("Checkpoints and probes"),
     )
 

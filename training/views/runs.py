@@ -1,113 +1,94 @@
-"""Runs: the list, a new one, one run with its curves, log, samples and checkpoints."""
+"""Runs: the list and one run with its curves, groups, probes and log. Launching is beside it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpResponse, JsonResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from curation.access import get_project_for
+from curation.keyset import Order, page
 from curation.models import Project
 from curation.requests import Request, whole_number
-from training.curves import curves, metric_names
-from training.folders import read_end
-from training.forms import KindForm, LaunchForm, resolved_rows, shown_config, warnings_about
-from training.launch import request_cancel
+from training import run_log
+from training.alarms import WATCHED, alarms, thresholds
+from training.costs import costs
+from training.curves import (
+    SHOWN_FIRST,
+    curves,
+    grouped_names,
+    last_step_by_name,
+    last_values,
+    means,
+)
+from training.folders import read_facts
+from training.forms import resolved_rows, warnings_about
+from training.group_table import shown
+from training.launch import request_cancel, resume
+from training.methods import methods
 from training.models import Run, RunKind, RunStatus
 from training.plans import config_class
+from training.probes import probed
 from training.samples import samples_of
 from training.telling import standing
 
-PARTS = {"status", "log", "samples"}
+PARTS = {"status", "log", "samples", "groups", "probes", "alarms"}
+NEWEST_FIRST = Order("pk", descending=True)
+FILTERS = ("kind", "method", "status", "q")
 
 
 def run_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
-    runs = project.runs.select_related("student", "launched_by", "dataset")
-    kind, status = request.GET.get("kind", ""), request.GET.get("status", "")
-    if kind in RunKind.values:
-        runs = runs.filter(kind=kind)
-    if status in RunStatus.values:
-        runs = runs.filter(status=status)
-    page = Paginator(runs, 50).get_page(request.GET.get("page"))
-    rows = [(run, standing(run)) for run in page.object_list]
+    asked = {name: request.GET.get(name, "") for name in FILTERS}
+    found = filtered(project.runs.select_related("student", "launched_by", "dataset"), asked)
+    given = (request.GET.get("after"), request.GET.get("before"))
+    runs = page(found.defer("config", "result"), NEWEST_FIRST, 50, *given)
+    rows = [(run, standing(run)) for run in runs.rows]
     for run, _ in rows:
         run.project = project
     context = {
         "project": project,
         "section": "runs",
-        "page": page,
+        "page": runs,
         "rows": rows,
         "kinds": RunKind.choices,
+        "methods": list(methods()),
         "statuses": RunStatus.choices,
-        "kind": kind,
-        "status": status,
+        **asked,
+        "filtered": any(asked.values()),
         "live": any(not run.is_over for run, _ in rows),
     }
     part = "#rows" if request.htmx else ""
     return render(request, f"training/run_list.html{part}", context)
 
 
-def run_new(request: Request, slug: str) -> HttpResponse:
-    project = get_project_for(request.user, slug, "curation.research")
-    source = cloned(project, request.GET.get("from"))
-    kinds = KindForm(first_choice(request, source))
-    kind, method = kinds.chosen()
-    data = request.POST if request.method == "POST" else None
-    form = LaunchForm(project, kind, method, data, initial=first_values(request, source, kind))
-    if data is not None and form.is_valid():
-        run = form.launch(by=request.user, parent=source)
-        if run is not None:
-            for words in warnings_about(run.config):
-                messages.warning(request, words)
-            return redirect(run)
-    context = {
-        "project": project,
-        "section": "runs",
-        "kinds": kinds,
-        "form": form,
-        "kind": kind,
-        "method": method,
-        "source": source,
-    }
-    part = "#settings" if request.htmx else ""
-    status = 422 if form.is_bound else 200
-    return render(request, f"training/run_new.html{part}", context, status=status)
-
-
-def cloned(project: Project, pk: str | None) -> Run | None:
-    """The run to copy the settings of, if one is named."""
-    number = whole_number(pk)
-    return None if number is None else project.runs.filter(pk=number).first()
-
-
-def first_choice(request: Request, source: Run | None) -> dict[str, str]:
-    given = request.POST if request.method == "POST" else request.GET
-    if source is not None and "kind" not in given:
-        return {"kind": source.kind, "method": source.method}
-    return {"kind": given.get("kind", RunKind.TRAIN), "method": given.get("method", "")}
-
-
-def first_values(request: Request, source: Run | None, kind: str) -> dict[str, Any]:
-    """What the form shows at first: the address may name any field, a clone names all."""
-    values: dict[str, Any] = {}
-    if source is not None and source.kind == kind:
-        values = shown_config(kind, source.method, source.config)
-        frame = ("student", "dataset", "name", "seed", "host_class")
-        values |= {name: getattr(source, name) for name in frame}
-    return values | {name: value for name, value in request.GET.items() if value}
+def filtered(runs: QuerySet[Run], asked: dict[str, str]) -> QuerySet[Run]:
+    """The runs that fit; what is no known kind, method or status asks for nothing."""
+    if asked["kind"] in RunKind.values:
+        runs = runs.filter(kind=asked["kind"])
+    if asked["method"] in methods():
+        runs = runs.filter(method=asked["method"])
+    if asked["status"] in RunStatus.values:
+        runs = runs.filter(status=asked["status"])
+    text = asked["q"].strip().replace("\0", "")
+    if not text:
+        return runs
+    named = Q(name__icontains=text) | Q(method__icontains=text) | Q(student__name__icontains=text)
+    number = whole_number(text)
+    return runs.filter(named if number is None else named | Q(pk=number))
 
 
 def run_page(request: Request, slug: str, pk: int) -> HttpResponse:
     project = get_project_for(request.user, slug)
     run = run_of(project, pk)
     part = request.GET.get("part") if request.htmx else None
-    context = run_context(project, run) | part_context(run, part)
-    template = f"training/run.html#{part}" if part in PARTS else "training/run.html"
+    part = part if part in PARTS else None
+    context = run_context(project, run) | part_context(request, run, part)
+    template = f"training/run.html#{part}" if part else "training/run.html"
     return render(request, template, context)
 
 
@@ -125,26 +106,68 @@ def run_context(project: Project, run: Run) -> dict[str, Any]:
         "project": project,
         "section": "runs",
         "run": run,
-        "standing": standing(run, look_for_workers=True),
-        "checkpoints": run.checkpoints.select_related("model"),
-        "evaluation": getattr(run, "evaluation", None),
         "can_research": project.my_role in ("owner", "researcher"),  # type: ignore[attr-defined]
     }
 
 
-def part_context(run: Run, part: str | None) -> dict[str, Any]:
+def part_context(request: Request, run: Run, part: str | None) -> dict[str, Any]:
     """What only some parts need; the whole page (None) needs all."""
+    number = {name: whole_number(request.GET.get(name)) for name in ("round", "step", "group")}
+    probe = whole_number(request.GET.get("probe"))
+    training = run.kind == RunKind.TRAIN
     context: dict[str, Any] = {}
+    if part in (None, "status"):
+        context |= status_context(run)
     if part in (None, "log"):
-        context["log"] = read_end(run, "log.txt")
-    if part in (None, "samples"):
+        context |= {"log": run_log.tail(run), "log_size": run_log.size(run)}
+    if part in (None, "alarms") and training:
+        context["alarms"] = alarms(means(run, WATCHED))
+        context["thresholds"] = list(thresholds())
+    if part in (None, "groups") and training:
+        context["table"] = shown(run, number["round"], number["step"], number["group"])
+        context["follows"] = number["round"] is None and number["step"] is None
+    if part in (None, "samples") and not context.get("table"):
         context["samples"] = samples_of(run)
-    if part is None:
-        config_type = config_class(run.kind, run.method)
-        context["config"] = resolved_rows(config_type, run.config)
-        context["warnings"] = warnings_about(run.config)
-        context["metrics"] = metric_names(run)
-    return context
+    if part in (None, "probes") and training:
+        context["probed"] = probed(run, probe)
+        context["probe_follows"] = probe is None
+    return context if part else context | page_context(run)
+
+
+def status_context(run: Run) -> dict[str, Any]:
+    return {
+        "standing": standing(run, look_for_workers=True),
+        "checkpoints": run.checkpoints.select_related("model"),
+        "evaluation": getattr(run, "evaluation", None),
+        "costs": costs(run),
+        "host": read_facts(run, "host.json"),
+    }
+
+
+def page_context(run: Run) -> dict[str, Any]:
+    """What the whole page alone shows: the settings, and the last figures."""
+    config_type = config_class(run.kind, run.method)
+    parent = run.parent if run.parent and run.parent.kind == run.kind else None
+    before = parent.config if parent else None
+    return {
+        "config": resolved_rows(config_type, run.config, before),
+        "frame_changes": frame_changes(run, parent),
+        "warnings": warnings_about(config_type, run.config),
+        "figures": last_values(run) if run.kind == RunKind.TRAIN else [],
+        "shown_first": ",".join(SHOWN_FIRST),
+    }
+
+
+def frame_changes(run: Run, parent: Run | None) -> dict[str, str]:
+    """What around the settings is another than in the run that this one is a copy of."""
+    if parent is None:
+        return {}
+    names = ("method", "student", "dataset", "seed", "host_class")
+    return {
+        name: str(getattr(parent, name) or "none")
+        for name in names
+        if getattr(parent, name) != getattr(run, name)
+    }
 
 
 def run_metrics(request: Request, slug: str, pk: int) -> JsonResponse:
@@ -152,10 +175,21 @@ def run_metrics(request: Request, slug: str, pk: int) -> JsonResponse:
     project = get_project_for(request.user, slug)
     run = run_of(project, pk)
     after = whole_number(request.GET.get("after"))
-    known = metric_names(run)
-    names = [name for name in request.GET.get("names", "").split(",") if name in known]
+    names = [name for name in request.GET.get("names", "").split(",") if name]
     points = curves(run, names, -1 if after is None else after)
-    return JsonResponse({**points, "over": run.is_over, "names": known})
+    groups = grouped_names(last_step_by_name(run))
+    return JsonResponse({**points, "over": run.is_over, "groups": groups})
+
+
+def run_log_file(request: Request, slug: str, pk: int) -> StreamingHttpResponse:
+    """The whole log as a file."""
+    project = get_project_for(request.user, slug)
+    run = run_of(project, pk)
+    if not run_log.size(run):
+        raise Http404("This run has no log yet.")
+    response = StreamingHttpResponse(run_log.whole(run), content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{run.pk}-log.txt"'
+    return response
 
 
 @require_POST
@@ -164,4 +198,13 @@ def run_cancel(request: Request, slug: str, pk: int) -> HttpResponse:
     run = run_of(project, pk)
     if not request_cancel(run):
         messages.info(request, "The run was over, or is stopping already.")
+    return redirect(run)
+
+
+@require_POST
+def run_resume(request: Request, slug: str, pk: int) -> HttpResponse:
+    project = get_project_for(request.user, slug, "curation.research")
+    run = run_of(project, pk)
+    if not resume(run):
+        messages.info(request, "Only a run that failed or was cancelled can go on.")
     return redirect(run)

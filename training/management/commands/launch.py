@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,9 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from curation.models import DatasetVersion, LanguageModel, Project
 from training import workers
+from training.forms import warnings_about
 from training.inline import Unfinished, see_through, speak_only_of_trouble
 from training.launch import launch, request_cancel
-from training.models import HostClass, Run, RunKind, RunStatus
+from training.models import HostClass, Preset, Rehearsal, Run, RunKind, RunStatus
+from training.plans import config_class
+from training.rehearsing import ask_for_rehearsal, perform
 
 
 class Command(BaseCommand):
@@ -27,6 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("project", help="The project's short name, as in its address.")
         parser.add_argument("kind", choices=RunKind.values)
         parser.add_argument("--method", default="", help="For train: sft, cotd_po, grpo …")
+        parser.add_argument("--preset", default="", help="Begin with the settings of this preset.")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
         parser.add_argument("--model", help="Name of the model, or NAME@REVISION.")
         parser.add_argument("--dataset", type=int, help="Number of the dataset version.")
@@ -39,10 +44,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "--here", action="store_true", help="Run it in this process, without a broker."
         )
+        parser.add_argument(
+            "--rehearse",
+            action="store_true",
+            help="Launch nothing: show the rows, the masks, what is too long, memory and time.",
+        )
+        parser.add_argument(
+            "--tokens-only", action="store_true", help="With --rehearse: load the tokenizer alone."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["tokens_only"] and not options["rehearse"]:
+            raise CommandError("--tokens-only goes with --rehearse.")
+        if options["rehearse"]:
+            return self.rehearse(options)
         run = launched(options)
         self.stdout.write(f"Run {run.pk}: {run.get_absolute_url()}")
+        self.warn(run.kind, run.method, run.config)
         if options["here"]:
             speak_only_of_trouble()
             with contextlib.suppress(Unfinished):  # the report below says how it ended
@@ -58,6 +76,21 @@ class Command(BaseCommand):
             return
         self.report(run)
 
+    def rehearse(self, options: dict[str, Any]) -> None:
+        """In this process, without a worker; exit 1 if the run would be refused."""
+        rehearsal = rehearsed(options)
+        perform(rehearsal.pk)
+        rehearsal.refresh_from_db()
+        if rehearsal.error:
+            raise CommandError(rehearsal.error)
+        self.stdout.write(rehearsal.found["printed"])
+        self.warn("train", rehearsal.method, rehearsal.config)
+
+    def warn(self, kind: str, method: str, config: dict[str, Any]) -> None:
+        """What is outside its usual range."""
+        for words in warnings_about(config_class(kind, method), config):
+            self.stderr.write(f"Note: {words}")
+
     def report(self, run: Run) -> None:
         run.refresh_from_db()
         self.stdout.write(f"Run {run.pk} is {run.status}. {run.error}".strip())
@@ -67,26 +100,63 @@ class Command(BaseCommand):
 
 def launched(options: dict[str, Any]) -> Run:
     """The stored run. Raises `CommandError` in words."""
+    project, asked = asked_for(options)
+    with in_words():
+        return launch(project, options["kind"], **asked, enqueue=not options["here"])
+
+
+def rehearsed(options: dict[str, Any]) -> Rehearsal:
+    """The stored rehearsal. Raises `CommandError` in words."""
+    if options["kind"] != RunKind.TRAIN:
+        raise CommandError(f"Only a train run can be rehearsed, not a {options['kind']} run.")
+    project, asked = asked_for(options)
+    measured = not options["tokens_only"]
+    with in_words():
+        return ask_for_rehearsal(project, **asked, measured=measured, enqueue=False)
+
+
+def asked_for(options: dict[str, Any]) -> tuple[Project, dict[str, Any]]:
+    """The project, and the arguments of a launch. Raises `CommandError` in words."""
     project = Project.objects.filter(slug=options["project"]).first()
     if project is None:
         known = ", ".join(Project.objects.values_list("slug", flat=True)) or "none yet"
         raise CommandError(f"There is no project {options['project']!r}; there are: {known}.")
+    preset = preset_of(project, options)
+    method = options["method"] or (preset.method if preset else "")
+    config = settings_of(options)
+    return project, {
+        "method": method,
+        "config": {**preset.config, **config} if preset else config,
+        "dataset": dataset_of(project, options["dataset"]),
+        "student": model_of(project, options["model"]),
+        "seed": options["seed"],
+        "host_class": options["host"],
+        "name": options["name"],
+    }
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """What is refused, field by field, as the command's own error."""
     try:
-        return launch(
-            project,
-            options["kind"],
-            method=options["method"],
-            config=settings_of(options),
-            dataset=dataset_of(project, options["dataset"]),
-            student=model_of(project, options["model"]),
-            seed=options["seed"],
-            host_class=options["host"],
-            name=options["name"],
-            enqueue=not options["here"],
-        )
+        yield
     except ValidationError as error:
         faults = [f"{field}: {' '.join(words)}" for field, words in error.message_dict.items()]
         raise CommandError("\n".join(faults)) from error
+
+
+def preset_of(project: Project, options: dict[str, Any]) -> Preset | None:
+    """The preset of that name. Raises `CommandError` if it is none, or one of something else."""
+    if not options["preset"]:
+        return None
+    preset = Preset.objects.filter(project=project, name=options["preset"]).first()
+    if preset is None:
+        known = ", ".join(map(str, project.presets.all())) or "none yet"
+        raise CommandError(f"There is no preset {options['preset']!r}; there are: {known}.")
+    of, wanted = (preset.kind, preset.method), (options["kind"], options["method"] or preset.method)
+    if of != wanted:
+        raise CommandError(f"The preset {preset} is for {' '.join(of).strip()}.")
+    return preset
 
 
 def settings_of(options: dict[str, Any]) -> dict[str, Any]:

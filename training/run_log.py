@@ -1,0 +1,37 @@
+"""A run's log: its end on the page, all of it as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fsspec
+
+from training.folders import read_end
+from training.models import Run
+
+TAIL = 20_000
+PIECE = 1024 * 1024
+
+
+def tail(run: Run) -> str:
+    """The last lines, as a terminal would show them."""
+    return read_end(run, "log.txt", TAIL)
+
+
+def size(run: Run) -> int:
+    """Bytes of the whole file; 0 if there is none."""
+    if not run.folder:
+        return 0
+    filesystem, path = fsspec.core.url_to_fs(f"{run.folder}/log.txt")
+    try:
+        return int(filesystem.size(path) or 0)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def whole(run: Run) -> Iterator[bytes]:
+    """The file in pieces."""
+    filesystem, path = fsspec.core.url_to_fs(f"{run.folder}/log.txt")
+    with filesystem.open(path, "rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
