@@ -17,14 +17,15 @@ from pydantic import ValidationError as BadConfig
 
 from curation.messages import send
 from curation.models import DatasetVersion, LanguageModel, Project, Question, User
+from training.judge_runs import settled_style
 from training.models import HostClass, Run, RunKind, RunStatus
 from training.plans import config_class
 from training.rewards import reward_functions
 
 SUPERVISE = "training.tasks.supervise"
 LONGEST_NAME = 120
-LARGEST_NUMBER = 2**53
 MORE_ATTEMPTS = 5  # of a run that is resumed
+LARGEST_NUMBER = 2**53
 LARGEST_SEED = 2**32 - 1  # the least of what the random generators take
 
 
@@ -69,7 +70,6 @@ def launch(
     return run
 
 
-def resolve(kind: str, method: str, config: dict[str, Any]) -> BaseModel:
 def checked_settings(
     project: Project,
     kind: str,
@@ -93,6 +93,7 @@ def checked_settings(
     return settings
 
 
+def resolve(kind: str, method: str, config: dict[str, Any]) -> BaseModel:
     """The config with every default filled in. Raises `ValidationError` by field."""
     try:
         return config_class(kind, method)(**config)
@@ -163,8 +164,8 @@ def refuse_bad_method(kind: str, method: str) -> None:
 def refuse_bad_dataset(project: Project, kind: str, dataset: DatasetVersion | None) -> None:
     if kind == RunKind.TRAIN and dataset is None:
         raise ValidationError({"dataset": "Choose the dataset version to train on."})
-    if kind == RunKind.SCORE and dataset is not None:
-        raise ValidationError({"dataset": "A score run takes the project's rationales."})
+    if kind in (RunKind.SCORE, RunKind.JUDGE) and dataset is not None:
+        raise ValidationError({"dataset": f"A {kind} run takes the project's rationales."})
     if dataset is not None and dataset.project_id != project.pk:
         raise ValidationError({"dataset": "That dataset version belongs to another project."})
     if dataset is None and not Question.objects.filter(project=project).exists():
@@ -180,7 +181,7 @@ def refuse_bad_student(project: Project, kind: str, student: LanguageModel | Non
         raise ValidationError({"student": "That model belongs to another project."})
     if not student.can_generate:
         raise ValidationError({"student": f"{student} is imported text; there is nothing to run."})
-    if kind != RunKind.GENERATE and not student.can_train:
+    if kind not in (RunKind.GENERATE, RunKind.JUDGE) and not student.can_train:
         verbs = {RunKind.TRAIN: "be trained", RunKind.SCORE: "score"}
         verb = verbs.get(RunKind(kind), "be evaluated")
         raise ValidationError(

@@ -7,6 +7,7 @@ from celery import Task, shared_task
 from curation.models import Job
 from training import rehearsing, scoring, webhooks, workers
 from training import supervise as supervision
+from training.experiments import advance as advancing
 from training.exporting import perform
 
 
@@ -32,6 +33,18 @@ def reap() -> dict[str, int]:
     return supervision.reap()
 
 
+@shared_task(name="training.tasks.advance_experiment", queue="cpu")
+def advance_experiment(pk: int) -> int:
+    """Do what can be done for an experiment now. Told twice, it does nothing twice."""
+    return advancing.advance_far(pk)
+
+
+@shared_task(name="training.tasks.advance_experiments", queue="cpu")
+def advance_experiments() -> int:
+    """The clock's call: every running experiment."""
+    return advancing.advance_all()
+
+
 @shared_task(name="training.tasks.score_stored")
 def score_stored(rationale_ids: list[int]) -> int:
     """Score what an import stored. Done twice, it adds nothing."""
@@ -44,3 +57,15 @@ def run_export(job_id: int) -> None:
     job = Job.objects.get(pk=job_id)
     if job.claim():
         perform(job)
+
+
+@shared_task(name="training.tasks.deliver", queue="cpu")
+def deliver(delivery_pk: int) -> bool:
+    """Try a delivery, unless somebody else does or it is over."""
+    return webhooks.deliver(delivery_pk)
+
+
+@shared_task(name="training.tasks.deliver_due", queue="cpu")
+def deliver_due() -> int:
+    """Every delivery whose pause is over, and an end to those tried for a day."""
+    return webhooks.tell_of_the_due()
