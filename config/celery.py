@@ -23,6 +23,11 @@ def configure() -> None:
         worker_hijack_root_logger=False,
         beat_schedule={
             "reap-abandoned-runs": {"task": "training.tasks.reap", "schedule": 15.0},
+            "deliver-what-is-due": {
+                "task": "training.tasks.deliver_due",
+                "schedule": 15.0,
+                "options": {"expires": 15.0},
+            },
         },
     )
     app.autodiscover_tasks(["curation", "training"])

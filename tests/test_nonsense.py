@@ -26,6 +26,7 @@ PARAMETERS = (
     "names", "q", "split", "source", "state", "next", "open", "role", "name", "user", "seed",
     "student", "dataset", "order", "author", "batch", "tag", "scorer", "low", "high", "verdict",
     "who", "since", "until", "question", "deed", "pk", "all", "address", "queue",
+    "format", "url", "told_of",
 )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from django.urls import get_resolver, reverse
 from curation.leases import claim
 from curation.models import Job, LanguageModel, Membership, Project, Queue, Role
 from tests.make import make_group, make_queue
+from tests.training.grove import trained
 from training.launch import launch
-from training.models import Evaluation
+from training.models import Delivery, Evaluation, Webhook
 from training.recipe import Recipe
 from training.versions import freeze
 
@@ -91,6 +92,17 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
     "evaluations": (READ, None),
     "evaluation": (READ, None),
     "workers": (READ, None),
+    "rationale-lineage": (READ, None),
+    "checkpoint-lineage": (READ, None),
+    "checkpoint-card": (READ, None),
+    "notices": (READ, READ),
+    "webhooks": (OWN, OWN),
+    "webhook": (OWN, OWN),
+    "webhook-secret": (None, OWN),
+    "webhook-switch": (None, OWN),
+    "webhook-test": (None, OWN),
+    "webhook-remove": (None, OWN),
+    "delivery-again": (None, OWN),
 }
 # Addresses with a rule of their own, tested where they are: an assignment is its holder's alone,
 # a ticket belongs to its upload, a file to its job, and these two need no project.
@@ -129,11 +141,18 @@ def addresses(project, owner) -> dict[str, str]:
     evaluation = Evaluation.objects.create(run=looked, model=student, split="test", questions=0)
     member = Membership.objects.get(project=project, user=owner)
     job = Job.objects.create(project=project, kind="import")
+    webhook = Webhook.objects.create(project=project, url="https://example.org/")
+    delivery = Delivery.objects.create(webhook=webhook, event="ping")
+    checkpoint = trained(version, student, owner)
     keys = {
         "question": question.pk, "diff": question.pk,
         "member-role": member.pk, "member-remove": member.pk,
         "job": job.pk, "job-cancel": job.pk, "job-again": job.pk, "model": student.pk,
         "run": run.pk, "run-metrics": run.pk, "run-cancel": run.pk, "evaluation": evaluation.pk,
+        **dict.fromkeys(("checkpoint-lineage", "checkpoint-card"), checkpoint.pk),
+        **dict.fromkeys((name for name in TABLE if name.startswith("webhook-")), webhook.pk),
+        "webhook": webhook.pk, "delivery-again": delivery.pk,
+        "rationale-lineage": question.rationales.earliest("pk").pk,
         "version": 1, "version-file": 1, "version-left-out": 1, "version-exports": 1,
         **dict.fromkeys(
             (name for name in TABLE if name.startswith("queue-") and name not in NO_KEY), queue.pk

@@ -15,7 +15,7 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from curation import audit, funnel, stepping, utilities, work
+        from curation import audit, funnel, onward, stepping, utilities, work
         from curation.signals import rationales_stored
         from training import stepping as arithmetic
         from training.funnel import last_run, runs, to_train, trained
@@ -30,6 +30,13 @@ class TrainingConfig(AppConfig):
             "preset", "Preset", "training.Preset", "project", lambda e: f"preset {e.name}"
         )
         audit.register(preset)
+        for name, words, about in (
+            ("webhook", "Webhook", lambda e: e.url),
+            ("subscription", "E-mail", lambda e: ", ".join(e.told_of) or "nothing"),
+        ):
+            model = f"training.{name.title()}"
+            audit.register(audit.Trail(name, words, model, "project", about))
+        onward.register("What it reached", "rationale-lineage")
         rationales_stored.connect(score_what_was_stored, dispatch_uid="score-what-was-stored")
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from curation import jobs
 from curation.artifacts import COPY_BYTES, artifact_uri, project_path, writing
 from curation.models import DatasetVersion, Job, JobKind, JobStatus, LanguageModel, Question, User
+from training.cards.data import lineage_facts
 from training.export import export_format
 from training.export.card import Facts, card
 from training.export.files import Progress, Report, write_files
@@ -88,6 +89,7 @@ def facts_of(
         options=config.model_dump(),
         authors=authors_of(version),
         sources=sorted(filter(None, sources.values_list("source", flat=True).distinct())),
+        **lineage_facts(version),
     )
 
 

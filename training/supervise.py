@@ -35,6 +35,7 @@ from training.layout import lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
 from training.storing import FileGone
+from training.webhooks import announce_run
 
 log = structlog.get_logger()
 
@@ -250,8 +251,11 @@ class Attempt:
         Run.objects.filter(pk=self.run.pk).update(max_attempts=F("max_attempts") + 1)
         queue_again(self.run, self.enqueue)
 
+    @transaction.atomic
     def end(self, status: str, *, error: str = "", result: dict | None = None) -> None:
-        if not self.run.finish(status, error=error[:2000], result=result):
+        if self.run.finish(status, error=error[:2000], result=result):
+            announce_run(self.run)
+        else:
             log.warning("lease_lost_at_the_end", run=self.run.pk)
 
     def last_words(self, folder: RunFolder, code: int) -> str:
@@ -310,7 +314,8 @@ def reap_one(run: Run) -> str:
         queue_again(run, enqueue=True)
         return "resumed"
     words = f"Its worker vanished {run.attempt} times; look at the host {run.lease_owner}."
-    run.finish(RunStatus.FAILED, error=words)
+    if run.finish(RunStatus.FAILED, error=words):
+        announce_run(run)
     return "failed"
 
 

@@ -69,5 +69,28 @@ urlpatterns = [
     path("p/<slug:slug>/runs/<int:pk>/preset/", launching.preset_of_run, name="run-preset"),
     path("p/<slug:slug>/evaluations/", evaluations.evaluation_list, name="evaluations"),
     path("p/<slug:slug>/evaluations/<int:pk>/", evaluations.evaluation_page, name="evaluation"),
+    path(
+        "p/<slug:slug>/rationales/<int:pk>/lineage/",
+        lineage.rationale_lineage,
+        name="rationale-lineage",
+    ),
+    path(
+        "p/<slug:slug>/checkpoints/<int:pk>/lineage/",
+        lineage.checkpoint_lineage,
+        name="checkpoint-lineage",
+    ),
+    path(
+        "p/<slug:slug>/checkpoints/<int:pk>/card/", lineage.checkpoint_card, name="checkpoint-card"
+    ),
+    path("p/<slug:slug>/notices/", webhooks.notices, name="notices"),
+    path("p/<slug:slug>/webhooks/", webhooks.webhooks, name="webhooks"),
+    path("p/<slug:slug>/webhooks/<int:pk>/", webhooks.webhook_page, name="webhook"),
+    path("p/<slug:slug>/webhooks/<int:pk>/secret/", webhooks.webhook_secret, name="webhook-secret"),
+    path("p/<slug:slug>/webhooks/<int:pk>/switch/", webhooks.webhook_switch, name="webhook-switch"),
+    path("p/<slug:slug>/webhooks/<int:pk>/test/", webhooks.webhook_test, name="webhook-test"),
+    path("p/<slug:slug>/webhooks/<int:pk>/remove/", webhooks.webhook_remove, name="webhook-remove"),
+    path(
+        "p/<slug:slug>/deliveries/<int:pk>/again/", webhooks.delivery_again, name="delivery-again"
+    ),
     path("p/<slug:slug>/workers/", workers.worker_list, name="workers"),
 ]

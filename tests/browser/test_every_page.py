@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 from curation.models import Job, LanguageModel, Project, Queue
 from tests.browser.world import make_world
-from training.models import Evaluation, Run
+from training.models import Checkpoint, Evaluation, Run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -29,6 +29,7 @@ NO_PAGES = {
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
     "queue-fill", "audit-file", "queue-refresh", "review-ahead",
     "agreement-measure", "queue-agreement-measure",
+    "webhook-secret", "webhook-switch", "webhook-test", "delivery-again",
 }  # fmt: skip
 
 
@@ -53,6 +54,13 @@ def addresses(project: Project) -> dict[str, str]:
         "model": LanguageModel.objects.filter(project=project).earliest("pk").pk,
         "version": 1,
         "evaluation": Evaluation.objects.filter(run__project=project).earliest("pk").pk,
+    }
+    taught = project.questions.get(source="gsm8k").rationales.earliest("pk")
+    checkpoint = Checkpoint.objects.filter(run__project=project).latest("pk")
+    first |= {
+        "rationale-lineage": taught.pk,
+        **dict.fromkeys(("checkpoint-lineage", "checkpoint-card"), checkpoint.pk),
+        "webhook": project.webhooks.get().pk,
     }
     found = {}
     for name in sorted(page_names()):

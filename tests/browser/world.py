@@ -15,11 +15,12 @@ from curation.leases import claim
 from curation.models import Job, LanguageModel, Project, Queue, User
 from curation.queues import fill
 from tests.make import make_model, make_question, make_rationale
+from tests.training.grove import evaluated, trained
 from training.demo.problems import demo_problems, write_rationale
 from training.evaluate_runs import hash_of_ids
 from training.exporting import ask_for_export, perform
 from training.launch import launch
-from training.models import Evaluation, EvaluationItem, Metric, Run, Worker
+from training.models import Delivery, Evaluation, EvaluationItem, Metric, Run, Webhook, Worker
 from training.recipe import Recipe
 from training.scoring import score
 from training.versions import freeze
@@ -49,6 +50,8 @@ def make_world(project: Project, owner: User, annotator: User, folder: Path) -> 
         perform(export)
     make_jobs(project, owner)
     make_runs(project, owner, folder)
+    make_grown(project, owner)
+    make_webhook(project)
     assert queue.items.exists()
 
 
@@ -210,3 +213,30 @@ def make_evaluation(
         for question in asked
         for index in range(4)
     )  # fmt: skip
+
+
+def make_grown(project: Project, owner: User) -> None:
+    """Two checkpoints, one trained upon the other, whose answers to a question flipped."""
+    asked = project.questions.get(source="gsm8k")
+    student = LanguageModel.objects.get(project=project, name="student")
+    evaluated(student, {asked: False})
+    for version in project.dataset_versions.order_by("number"):
+        checkpoint = trained(version, student, owner, step=60 * version.number)
+        evaluated(checkpoint.model, {asked: True})
+        student = checkpoint.model
+
+
+def make_webhook(project: Project) -> None:
+    """One that heard of everything, though not always at once."""
+    webhook = Webhook.objects.create(
+        project=project, url="https://chat.example/hooks/stillroom", told_of=["run.failed"]
+    )
+    now = timezone.now()
+    told = {"name": "sft 3", "path": f"/p/{project.slug}/runs/"}
+    outcomes = (
+        {"delivered_at": now, "status_code": 200, "answer": "ok", "attempts": 1},
+        {"given_up_at": now, "status_code": 503, "error": "It answered 503.", "attempts": 9},
+        {"attempts": 2, "error": "TimeoutError: timed out"},
+    )
+    for outcome in outcomes:
+        Delivery.objects.create(webhook=webhook, event="run.failed", payload=told, **outcome)

@@ -36,6 +36,11 @@ def model_card(checkpoint: Checkpoint) -> str:
     return f"---\n{front_matter(checkpoint, lineage)}---\n\n{body(checkpoint, lineage)}"
 
 
+def without_front_matter(card: str) -> str:
+    """What a page shows: from the first paragraph, for the page has the heading."""
+    return card.split("\n---\n\n", 1)[1].split("\n\n", 1)[1]
+
+
 def front_matter(checkpoint: Checkpoint, lineage: CheckpointLineage) -> str:
     """YAML of licence, base model, tags and results."""
     run = lineage.generations[0]

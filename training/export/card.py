@@ -34,6 +34,10 @@ class Facts:
     options: Mapping[str, Any] = field(default_factory=dict)
     authors: Sequence[tuple[str, str, str]] = ()  # name, role, licence
     sources: Sequence[str] = ()
+    prompts: Sequence[tuple[str, str, str]] = ()  # sha256, text, rationales
+    judges: Sequence[tuple[str, str, str]] = ()  # who, what they did, how often
+    corrections: int = 0
+    licences: Sequence[tuple[str, str]] = ()  # licence, of what
 
 
 def card(facts: Facts, shape: ModuleType, report: Report) -> str:
@@ -83,6 +87,8 @@ def body(facts: Facts, shape: ModuleType, report: Report) -> str:
         (f"# {facts.project} {facts.version}: {shape.TITLE}", summary(facts, shape, report)),
         ("## Use", f"{LOADING}\n\n{shape.USE}\n\n{SIDECAR}"),
         ("## Authors and licences", authors(facts)),
+        ("## Who judged", table(("Who", "Did", "Times"), facts.judges)),
+        ("## Prompts", prompts(facts)),
         ("## Recipe", table(("What", "Choice"), facts.recipe)),
         ("## Options", table(("Option", "Value"), coded(facts.options))),
         ("## Left out of this export", table(("Reason", "Number"), counted(report.left_out))),
@@ -118,7 +124,19 @@ def authors(facts: Facts) -> str:
     """Who wrote the rationales, under what licence, and where the questions come from."""
     sources = ", ".join(facts.sources) or "no named source"
     listed = table(("Author", "Wrote as", "Licence"), facts.authors)
-    return f"{listed}\n\nQuestions come from: {sources}. Check their licence too."
+    told = f"Questions come from: {sources}. Check their licence too."
+    if facts.licences:
+        told += f"\n\n{table(('Questions from', 'Licence as their metadata say'), facts.licences)}"
+    if facts.corrections:
+        told += f"\n\nCorrected by hand: {facts.corrections:,} rationales."
+    return f"{listed}\n\n{told}"
+
+
+def prompts(facts: Facts) -> str:
+    """What the models were asked, each once, without the questions' own texts."""
+    if not facts.prompts:
+        return "None was stored, as is so with imported rationales."
+    return table(("sha256", "Prompt", "Rationales"), facts.prompts)
 
 
 def counted(numbers: Counter[str]) -> list[tuple[str, str]]:

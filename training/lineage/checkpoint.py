@@ -68,13 +68,28 @@ class Judge:
 
 
 @dataclass
+class Part:
+    """What a model wrote of a version; people's part has none."""
+
+    model: Model | None
+    rationales: int
+
+
+@dataclass
 class Version:
+    """A dataset version with its counts as they were frozen."""
+
     number: int
     name: str
     sha256: str
     questions: int
     rationales: int
     selection: str
+    people: int
+    judges: int
+    rankings: int
+    accepted: int
+    parts: list[Part]
 
 
 @dataclass
@@ -189,7 +204,7 @@ def lineage_of(checkpoint: Checkpoint, named: bool = False) -> CheckpointLineage
     works = _works(project, makers, people)
     if named:
         _name(people.values())
-    generations = [_generation(one, models) for one in chain]
+    generations = [_generation(one, models, makers) for one in chain]
     writers = _writers(makers, models, chain)
     judges = _judges(makers, models)
     base = chain[-1].run.student
@@ -235,7 +250,7 @@ def _model(model: LanguageModel, descent: Descent) -> Model:
     return Model(model.pk, str(model), model.provider, model.licence, pk)
 
 
-def _generation(checkpoint: Checkpoint, models: dict[int, Model]) -> Generation:
+def _generation(checkpoint: Checkpoint, models: dict[int, Model], makers: Makers) -> Generation:
     run = checkpoint.run
     return Generation(
         checkpoint=checkpoint.pk,
@@ -247,19 +262,29 @@ def _generation(checkpoint: Checkpoint, models: dict[int, Model]) -> Generation:
         method=run.method,
         seed=run.seed,
         begun_from=models[run.student_id] if run.student_id else None,
-        version=_version(run.dataset) if run.dataset else None,
+        version=_version(run.dataset, models, makers) if run.dataset else None,
     )
 
 
-def _version(version: DatasetVersion) -> Version:
+def _version(version: DatasetVersion, models: dict[int, Model], makers: Makers) -> Version:
     counts = version.counts
+    judged = counts.get("judgements", {})
     return Version(
-        version.number,
-        version.name,
-        version.sha256,
-        counts.get("questions", 0),
-        counts.get("rationales", 0),
-        version.recipe.get("selection", "everything"),
+        number=version.number,
+        name=version.name,
+        sha256=version.sha256,
+        questions=counts.get("questions", 0),
+        rationales=counts.get("rationales", 0),
+        selection=version.recipe.get("selection", "everything"),
+        people=judged.get("people", 0),
+        judges=judged.get("judges", 0),
+        rankings=judged.get("rankings", 0),
+        accepted=judged.get("accepted", 0),
+        parts=[
+            Part(models[model] if model else None, count)
+            for pk, model, count in makers.by_version
+            if pk == version.pk
+        ],
     )
 
 

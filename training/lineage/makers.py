@@ -1,9 +1,9 @@
 """Who and what stands behind dataset versions: one query for each question, however many items.
 
 A version froze what people and judges had said by then. So a judgement counts if it stood at the
-moment of the freeze and the version's recipe hears that judge, and only rationales of the training
-part count, for a run trains on nothing else. A ranking that an adjudicator later overruled counts
-for its person still: it led to the decision.
+moment of the freeze and the version's recipe hears that judge, and for a checkpoint only rationales
+of the training part count, for a run trains on nothing else. A ranking that an adjudicator later
+overruled counts for its person still: it led to the decision.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ VERSIONS = """
 with v as (
   select * from jsonb_to_recordset(%s::jsonb) as v(
     id bigint, frozen timestamptz, people boolean, models boolean, users bigint[], judges bigint[],
-    reviewed boolean, reviewers bigint[], settled boolean)
+    reviewed boolean, reviewers bigint[], settled boolean, parts text[])
 ), items as (
   select distinct on (i.rationale_id) i.rationale_id from curation_datasetitem i
-  join v on v.id = i.version_id where i.part = 'train'
+  join v on v.id = i.version_id where i.part = any(v.parts)
 )
 """
 WRITTEN = """
@@ -39,10 +39,16 @@ select r.role, r.author_model_id, r.author_user_id, r.revises_id is not null, co
 from items join curation_rationale r on r.id = items.rationale_id
 group by 1, 2, 3, 4 order by 5 desc, 1, 2, 3
 """
+WRITTEN_BY_VERSION = """
+select i.version_id, r.author_model_id, count(*)
+from v join curation_datasetitem i on i.version_id = v.id and i.part = any(v.parts)
+join curation_rationale r on r.id = i.rationale_id
+group by 1, 2 order by 3 desc, 1, 2
+"""
 STOOD = "x.{made} <= v.frozen and (x.superseded_at is null or x.superseded_at > v.frozen)"
 RANKED = f"""
 select x.judge_user_id, x.judge_model_id, count(distinct x.id)
-from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+from v join curation_datasetitem i on i.version_id = v.id and i.part = any(v.parts)
 join curation_place p on p.rationale_id = i.rationale_id
 join curation_ranking x on x.id = p.ranking_id and {STOOD.format(made="created_at")}
 where case when x.judge_user_id is null
@@ -53,14 +59,14 @@ group by 1, 2 order by 3 desc, 1, 2
 REVIEWED = f"""
 select x.reviewer_id, count(distinct x.id) filter (where x.decision = 'accept'),
   count(distinct x.id) filter (where x.decision = 'reject')
-from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+from v join curation_datasetitem i on i.version_id = v.id and i.part = any(v.parts)
 join curation_review x on x.rationale_id = i.rationale_id and {STOOD.format(made="created_at")}
 where v.reviewed or x.reviewer_id = any(v.reviewers)
 group by 1 order by 2 desc, 1
 """
 SETTLED = f"""
 select x.by_id, count(distinct x.id)
-from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+from v join curation_datasetitem i on i.version_id = v.id and i.part = any(v.parts)
 join curation_rationale r on r.id = i.rationale_id
 join curation_adjudication x on x.question_id = r.question_id and {STOOD.format(made="at")}
 where v.settled
@@ -68,7 +74,7 @@ group by 1 order by 2 desc, 1
 """
 SCORED = """
 select x.model_id, x.scorer, count(distinct x.id)
-from v join curation_datasetitem i on i.version_id = v.id and i.part = 'train'
+from v join curation_datasetitem i on i.version_id = v.id and i.part = any(v.parts)
 join curation_score x on x.rationale_id = i.rationale_id and x.created_at <= v.frozen
 where x.model_id is not null
 group by 1, 2 order by 3 desc, 1, 2
@@ -141,6 +147,7 @@ class Makers:
     """What stands behind some versions. People and models are keys; counts are of rows."""
 
     written: list[tuple[str, int | None, int | None, bool, int]] = field(default_factory=list)
+    by_version: list[tuple[int, int | None, int]] = field(default_factory=list)
     ranked: list[tuple[int | None, int | None, int]] = field(default_factory=list)
     reviewed: list[tuple[int, int, int]] = field(default_factory=list)
     settled: list[tuple[int, int]] = field(default_factory=list)
@@ -153,11 +160,12 @@ class Makers:
     batches: list[tuple[UUID, int]] = field(default_factory=list)
 
 
-def makers_of(versions: Sequence[DatasetVersion]) -> Makers:
-    """Everything that is known of the training parts of these versions together."""
+def makers_of(versions: Sequence[DatasetVersion], parts: Sequence[str] = ("train",)) -> Makers:
+    """Everything that is known of these versions together, of their training parts unless other
+    parts are named."""
     if not versions:
         return Makers()
-    heard = json.dumps([_heard(version) for version in versions])
+    heard = json.dumps([_heard(version) | {"parts": list(parts)} for version in versions])
     with connection.cursor() as cursor:
 
         def rows(statement: str, *more: int) -> list[Any]:
@@ -167,6 +175,7 @@ def makers_of(versions: Sequence[DatasetVersion]) -> Makers:
         prompts, edits = rows(PROMPTS, SHOWN), rows(EDITS, SHOWN)
         return Makers(
             written=rows(WRITTEN),
+            by_version=rows(WRITTEN_BY_VERSION),
             ranked=rows(RANKED),
             reviewed=rows(REVIEWED),
             settled=rows(SETTLED),

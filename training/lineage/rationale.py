@@ -92,6 +92,10 @@ class Flip:
     after: Answer | None
 
     @property
+    def both(self) -> tuple[Answer | None, Answer | None]:
+        return self.before, self.after
+
+    @property
     def words(self) -> str:
         if self.before is None or self.after is None:
             return "not asked after it" if self.after is None else "not asked before it"
@@ -108,7 +112,7 @@ class Flip:
 
 
 @dataclass
-class Score3:
+class Share:
     """A share with its interval."""
 
     value: float | None
@@ -123,7 +127,7 @@ class Measured:
     evaluation: int
     split: str
     questions: int
-    accuracy: Score3
+    accuracy: Share
     asks_it: bool
 
 
@@ -153,7 +157,7 @@ class Trained:
     distance: int
     reads: bool
     begun_from: str
-    begun_from_run: int | None
+    begun_from_model: int | None
     checkpoints: list[Reached] = field(default_factory=list)
 
 
@@ -191,6 +195,11 @@ class RationaleLineage:
     @property
     def checkpoints(self) -> list[tuple[Trained, Reached]]:
         return [(run, one) for run in self.runs for one in run.checkpoints]
+
+    @property
+    def unfinished(self) -> list[Trained]:
+        """Runs that left no checkpoint, or not yet."""
+        return [run for run in self.runs if not run.checkpoints]
 
     @property
     def holding(self) -> list[Holding]:
@@ -290,7 +299,6 @@ def _trained(
     answers: dict[int, Answer],
     evaluations: dict[int, list[Evaluation]],
 ) -> Trained:
-    start = descent.by_model.get(run.student_id or 0)
     return Trained(
         run=run.pk,
         title=str(run),
@@ -300,7 +308,7 @@ def _trained(
         distance=distance,
         reads=distance > 0 or rationale.role in roles_read(run),
         begun_from=str(run.student or ""),
-        begun_from_run=start.run_id if start else None,
+        begun_from_model=run.student_id,
         checkpoints=[
             _reached(one, answers, evaluations.get(one.model_id, []))
             for one in descent.written[run.pk]
@@ -331,7 +339,7 @@ def _measured(evaluation: Evaluation, answer: Answer | None) -> Measured:
         evaluation.pk,
         evaluation.split,
         evaluation.questions,
-        Score3(*(summary.get(key) for key in keys)),
+        Share(*(summary.get(key) for key in keys)),
         answer is not None and answer.evaluation == evaluation.pk,
     )
 

@@ -12,12 +12,15 @@ from training.models.run import (
     Worker,
 )
 from training.models.watching import ProbeAnswer, Round
+from training.models.webhook import Delivery, Happening, Subscription, Webhook
 
 __all__ = [
     "LEASE",
     "Checkpoint",
+    "Delivery",
     "Evaluation",
     "EvaluationItem",
+    "Happening",
     "HostClass",
     "Metric",
     "Preset",
@@ -28,5 +31,7 @@ __all__ = [
     "Run",
     "RunKind",
     "RunStatus",
+    "Subscription",
+    "Webhook",
     "Worker",
 ]
