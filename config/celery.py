@@ -28,6 +28,11 @@ def configure() -> None:
                 "schedule": 15.0,
                 "options": {"expires": 15.0},
             },
+            "advance-experiments": {
+                "task": "training.tasks.advance_experiments",
+                "schedule": 5.0,
+                "options": {"expires": 5.0},
+            },
         },
     )
     app.autodiscover_tasks(["curation", "training"])

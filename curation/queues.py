@@ -53,7 +53,8 @@ class Filter:
     `min`: a question needs so many rationales; `max`: at most so many are shown, the oldest first.
     `limit`: so many questions at most. `hints`: show the reference answer and who meets it.
     `scores`: (scorer, lowest, highest) each, of the latest score; `decision`: accepted, rejected or
-    undecided, by anybody; `batch`: the uuid of the run or import that wrote them.
+    undecided, by anybody; `batch`: the uuid of the run or import that wrote them, or several with
+    commas between.
     `step_hints`: show beside each step whether its arithmetic holds and its numbers have a source.
     """
 
@@ -94,7 +95,7 @@ def rationales_of(project: Project, chosen: Filter) -> QuerySet[Rationale]:
         bounds = {f"score_{number}__gte": low, f"score_{number}__lte": high}
         found = found.filter(**{name: bound for name, bound in bounds.items() if bound is not None})
     if chosen.batch:
-        found = found.filter(batch=chosen.batch)
+        found = found.filter(batch__in=chosen.batch.split(","))
     return found.filter(decided(chosen.decision)) if chosen.decision else found
 
 

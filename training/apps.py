@@ -30,6 +30,21 @@ class TrainingConfig(AppConfig):
             "preset", "Preset", "training.Preset", "project", lambda e: f"preset {e.name}"
         )
         audit.register(preset)
+        by_experiment = "experiment__project"
+        for trail in (
+            audit.Trail(
+                "experiment", "Experiment", "training.Experiment", "project", lambda e: e.name
+            ),
+            audit.Trail(
+                "iteration",
+                "Iteration",
+                "training.Iteration",
+                by_experiment,
+                lambda e: f"{e.experiment}, iteration {e.number}: {e.stage}",
+                with_rows=("experiment",),
+            ),
+        ):
+            audit.register(trail)
         for name, words, about in (
             ("webhook", "Webhook", lambda e: e.url),
             ("subscription", "E-mail", lambda e: ", ".join(e.told_of) or "nothing"),

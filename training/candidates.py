@@ -106,12 +106,13 @@ def without_texts(question: Asked) -> Asked:
 def known(project: Project, recipe: Recipe) -> Iterator[list[Examined]]:
     """Every question with the candidates that the recipe lets in, and what is known of them."""
     batches = batches_of(project, recipe)
+    sampled = sampled_by(project, recipe)
     tested = tested_windows(project)
     for questions in question_chunks(project):
         chunk = [Examined(Asked(**row)) for row in questions]
         for entry in chunk:
             entry.overlaps = _overlaps(entry.question, tested)
-        candidates = _first_sieve(chunk, recipe, batches)
+        candidates = _first_sieve(chunk, recipe, batches, sampled)
         _learn(candidates)
         _hear_reviews(candidates, recipe)
         places = _places(candidates, recipe)
@@ -153,6 +154,26 @@ def batches_of(project: Project, recipe: Recipe) -> set[UUID] | None:
     return {*runs.values(), *jobs.values()}
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """What the runs of `Recipe.samples` drew: their batches, and the questions."""
+
+    batches: set[UUID]
+    questions: set[int]
+
+
+def sampled_by(project: Project, recipe: Recipe) -> Sampled | None:
+    """None where the recipe names no run. Raises ValueError for one that the project lacks."""
+    if not recipe.samples:
+        return None
+    runs = Run.objects.filter(project=project, pk__in=recipe.samples)
+    batches = dict(runs.values_list("pk", "batch"))
+    if missing := [f"run {pk}" for pk in recipe.samples if pk not in batches]:
+        raise ValueError(f"This project has no {', '.join(missing)}.")
+    drawn = Rationale.objects.filter(batch__in=batches.values())
+    return Sampled(set(batches.values()), set(drawn.values_list("question_id", flat=True)))
+
+
 def tested_windows(project: Project) -> set[int]:
     """What the test questions of the project say, for the overlap."""
     questions = Question.objects.filter(project=project, split=Split.TEST)
@@ -165,19 +186,22 @@ def _overlaps(question: Asked, tested: set[int]) -> bool:
 
 
 def _first_sieve(
-    chunk: list[Examined], recipe: Recipe, batches: set[UUID] | None
+    chunk: list[Examined],
+    recipe: Recipe,
+    batches: set[UUID] | None,
+    sampled: Sampled | None,
 ) -> dict[int, Candidate]:
     """The candidates by id, without their texts; the others get their reason."""
     by_question = {entry.question.id: entry for entry in chunk}
     columns = ["id", "question_id", "role", "author_model_id", "author_user_id"]
     columns += ["content_hash", "conditioned_on_id", "revises_id", "batch"]
-    found = Rationale.objects.filter(question__in=list(by_question)).order_by("pk")
+    found = Rationale.objects.filter(question__among=by_question).order_by("pk")
     rows = list(found.values(*columns))
     corrected = {row["revises_id"] for row in rows if row["revises_id"]}
     candidates = {}
     for row in rows:
         entry = by_question[row["question_id"]]
-        reason = _unfit(row, entry, recipe, batches, corrected)
+        reason = _unfit(row, entry, recipe, batches, corrected) or _unsampled(row, sampled)
         if reason:
             entry.left_out.append((row["id"], reason))
             continue
@@ -222,13 +246,23 @@ def _unfit(
     return None
 
 
+def _unsampled(row: dict[str, Any], sampled: Sampled | None) -> str | None:
+    if sampled is None:
+        return None
+    if row["question_id"] not in sampled.questions:
+        return "Its question was not sampled by the chosen runs"
+    if row["role"] == "student" and row["batch"] not in sampled.batches:
+        return "A sample of another run"
+    return None
+
+
 def _learn(candidates: dict[int, Candidate]) -> None:
     """Fill in the texts and the scores: the last of each scorer, and the last by each model."""
     ids = list(candidates)
-    texts = Rationale.objects.filter(pk__in=ids).values_list("pk", "thought", "answer")
+    texts = Rationale.objects.filter(pk__among=ids).values_list("pk", "thought", "answer")
     for pk, thought, answer in texts:
         candidates[pk].thought, candidates[pk].answer = thought, answer
-    scores = Score.objects.filter(rationale__in=ids).order_by("pk")
+    scores = Score.objects.filter(rationale__among=ids).order_by("pk")
     for pk, scorer, model, value in scores.values_list(
         "rationale_id", "scorer", "model_id", "value"
     ):
@@ -239,7 +273,7 @@ def _learn(candidates: dict[int, Candidate]) -> None:
 
 
 def _hear_reviews(candidates: dict[int, Candidate], recipe: Recipe) -> None:
-    live = Review.objects.live().filter(rationale__in=list(candidates))
+    live = Review.objects.live().filter(rationale__among=candidates)
     for pk, reviewer, decision in live.values_list("rationale_id", "reviewer_id", "decision"):
         if not recipe.heeds(f"person-{reviewer}"):
             continue
@@ -254,7 +288,7 @@ def _places(
 ) -> dict[int, dict[str, dict[int, int]]]:
     """question -> judge -> rationale -> rank, of the live rankings that count."""
     found: dict[int, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    live = Place.objects.filter(rationale__in=list(candidates), ranking__superseded_at=None)
+    live = Place.objects.filter(rationale__among=candidates, ranking__superseded_at=None)
     columns = ("ranking__judge_user_id", "ranking__judge_model_id", "rationale_id", "rank")
     for question, person, model, pk, rank in live.values_list(F("ranking__question_id"), *columns):
         judge = f"person-{person}" if person else f"model-{model}"

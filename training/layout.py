@@ -18,6 +18,7 @@ from django.db.models import Prefetch, QuerySet
 
 from curation.models import LanguageModel, Question, Rationale
 from training.folders import plain
+from training.judge_runs import before, left_to_judge, to_judge
 from training.models import Run, RunKind
 from training.plans import engine_config
 from training.storing import opened
@@ -29,8 +30,11 @@ REFERENCES = 4  # rationales beside a question that an evaluation compares with
 Row = dict[str, Any]
 
 
-def lay_out(run: Run, folder: Path, threads: int, keep: Callable[[], None]) -> None:
-    """Make the two files, unless an earlier attempt has. `keep` is called between pages."""
+def lay_out(
+    run: Run, folder: Path, threads: int, keep: Callable[[], None], model: str | None = None
+) -> None:
+    """Make the two files, unless an earlier attempt has. `keep` is called between pages; `model`
+    is where the run's model was brought to, if it was."""
     if not (folder / "dataset.jsonl").exists():
         write_dataset(run, folder / "dataset.jsonl", keep)
     job = {
@@ -38,7 +42,7 @@ def lay_out(run: Run, folder: Path, threads: int, keep: Callable[[], None]) -> N
         "method": run.method or None,
         "config": engine_config(run.kind, run.config),
         "seed": run.seed,
-        "model": model_source(run.student),
+        "model": model or model_source(run.student),
         "dataset": "dataset.jsonl",
         "threads": threads,
     }
@@ -76,7 +80,7 @@ def dataset_rows(run: Run, keep: Callable[[], None]) -> Iterator[Row]:
         keep()
         page = Question.objects.filter(pk__in=ids[start : start + PAGE])
         stored = drawn_before(run, page) if run.kind == RunKind.GENERATE else {}
-        for question in page.prefetch_related(thoughts(run)):
+        for question in page.prefetch_related(*beside_of(run)):
             row = make(run, question, stored.get(question.pk, 0))
             if row is not None:
                 yield row
@@ -96,6 +100,13 @@ def questions_of(run: Run) -> QuerySet[Question]:
         chosen = found.order_by("text_hash")[: run.config["limit"]]
         found = Question.objects.filter(pk__in=list(chosen.values_list("pk", flat=True)))
     return found.order_by("id")
+
+
+def beside_of(run: Run) -> list[Prefetch]:
+    """What is read with each question."""
+    if run.kind == RunKind.JUDGE:
+        return [Prefetch("rationales", queryset=to_judge(run), to_attr="beside"), before(run)]
+    return [thoughts(run)]
 
 
 def thoughts(run: Run) -> Prefetch:
@@ -136,9 +147,16 @@ def score_row(run: Run, question: Question, stored: int) -> Row | None:
     return question_row(question, beside) if beside else None
 
 
+def judge_row(run: Run, question: Question, stored: int) -> Row | None:
+    """None if the judge has nothing to say of it that it has not said."""
+    shown = left_to_judge(run, question)
+    return question_row(question, shown) if shown else None
+
+
 ROWS: dict[RunKind, Callable[[Run, Question, int], Row | None]] = {
     RunKind.GENERATE: generation_row,
     RunKind.SCORE: score_row,
+    RunKind.JUDGE: judge_row,
     RunKind.EVALUATE: evaluation_row,
 }
 
@@ -158,14 +176,18 @@ def question_row(question: Question, beside: list[Rationale]) -> Row:
     }
 
 
-def drawn_before(run: Run, page: QuerySet[Question]) -> dict[int, int]:
-    """How many draws of this very plan each question has, from any run with it."""
+def same_draws(run: Run) -> dict[str, Any]:
+    """What filters the runs, this one among them, that draw the very same things."""
     same = ("what", "temperatures", "samples_per_temperature", "top_p", "max_new_tokens",
             "system_prompt", "thoughts", "thoughts_per_question")  # fmt: skip
     plan = {f"config__{name}": run.config[name] for name in same}
-    batches = Run.objects.filter(
-        project_id=run.project_id, kind=run.kind, student=run.student, seed=run.seed, **plan
-    ).values_list("batch", flat=True)
+    frame = {"project": run.project_id, "kind": run.kind, "student": run.student_id}
+    return {**frame, "seed": run.seed, **plan}
+
+
+def drawn_before(run: Run, page: QuerySet[Question]) -> dict[int, int]:
+    """How many draws of this very plan each question has, from any run with it."""
+    batches = Run.objects.filter(**same_draws(run)).values_list("batch", flat=True)
     counts: dict[int, int] = defaultdict(int)
     found = Rationale.objects.filter(question__in=page, batch__in=list(batches))
     for question in found.values_list("question_id", flat=True):

@@ -97,6 +97,11 @@ class Recipe(BaseModel):
     imports: Annotated[list[int], Listed] = Field(
         default_factory=list, title="Imports", description="Only what these imports wrote."
     )
+    samples: Annotated[list[int], Listed] = Field(
+        default_factory=list,
+        title="Samples of",
+        description="Only questions that these runs drew for, and of student samples only theirs.",
+    )
     min_rationales: int = Field(
         1,
         ge=0,
@@ -197,6 +202,7 @@ def in_words(recipe: Recipe, names: Mapping[str, str]) -> list[tuple[str, str]]:
         ("Written by", ", ".join(f"{role}s" for role in recipe.roles)),
         ("Authors", told(recipe.authors, "all")),
         ("Only from", ", ".join(written) or "all runs and imports"),
+        ("Samples of", ", ".join(f"run {run}" for run in recipe.samples) or "every run"),
         ("Rankings of", told(recipe.rankings, "nobody")),
         ("Reviews of", told(recipe.reviews, "nobody")),
         ("Decisions of adjudicators", recipe.adjudicated),

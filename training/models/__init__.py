@@ -1,3 +1,12 @@
+from training.models.experiment import (
+    Experiment,
+    ExperimentStatus,
+    Iteration,
+    IterationRun,
+    Stage,
+    StageStatus,
+)
+from training.models.judging import JudgeVerdict
 from training.models.launching import Preset, Rehearsal, RehearsalStatus
 from training.models.run import (
     LEASE,
@@ -20,8 +29,13 @@ __all__ = [
     "Delivery",
     "Evaluation",
     "EvaluationItem",
+    "Experiment",
+    "ExperimentStatus",
     "Happening",
     "HostClass",
+    "Iteration",
+    "IterationRun",
+    "JudgeVerdict",
     "Metric",
     "Preset",
     "ProbeAnswer",
@@ -31,6 +45,8 @@ __all__ = [
     "Run",
     "RunKind",
     "RunStatus",
+    "Stage",
+    "StageStatus",
     "Subscription",
     "Webhook",
     "Worker",
