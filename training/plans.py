@@ -7,10 +7,12 @@ Importable without torch.
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from training.decoding.evaluation import EvaluationPlan
+from training.decoding.judge_plan import JudgePlan
 from training.decoding.sampling import SamplingPlan, grouped
 from training.decoding.scoring_plan import ScoringPlan
 from training.methods import method as find_method
@@ -96,6 +98,45 @@ class ScoreConfig(Scope, ScoringPlan):
     )
 
 
+class JudgeConfig(Scope, JudgePlan):
+    """Settings of a judge run: which rationales a model judges, and how it is asked.
+
+    What the judge has judged by the same prompt before is left alone.
+    """
+
+    split: AnySplit = Field(
+        "all",
+        title="Split",
+        description="Only rationales of questions of this split.",
+        json_schema_extra=grouped("Questions"),
+    )
+    roles: list[Literal["teacher", "human", "student"]] = Field(
+        ["teacher", "human", "student"],
+        min_length=1,
+        title="Written by",
+        description="Whose rationales are judged.",
+        json_schema_extra=grouped("Rationales"),
+    )
+    batches: list[str] = Field(
+        [],
+        title="Batches",
+        description="Only what these runs or imports wrote, by the uuid of their batch; empty "
+        "takes all whole rationales. Answers drawn after a thought are judged only if named here.",
+        json_schema_extra=grouped("Rationales"),
+    )
+    again: bool = Field(
+        False,
+        title="Judge again",
+        description="Also what this judge has judged before by the same prompt.",
+        json_schema_extra=grouped("Rationales"),
+    )
+
+    @field_validator("batches")
+    @classmethod
+    def _are_uuids(cls, batches: list[str]) -> list[str]:
+        return [str(UUID(batch)) for batch in batches]
+
+
 class EvaluateConfig(Scope, EvaluationPlan):
     """Settings of an evaluate run."""
 
@@ -110,11 +151,13 @@ class EvaluateConfig(Scope, EvaluationPlan):
 ENGINE_PLAN: dict[str, type[BaseModel]] = {
     "generate": SamplingPlan,
     "score": ScoringPlan,
+    "judge": JudgePlan,
     "evaluate": EvaluationPlan,
 }
 CONFIGS: dict[str, type[BaseModel]] = {
     "generate": GenerateConfig,
     "score": ScoreConfig,
+    "judge": JudgeConfig,
     "evaluate": EvaluateConfig,
 }
 

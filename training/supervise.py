@@ -30,6 +30,7 @@ from django.utils import timezone
 from training import process, scoring, workers
 from training.evaluate_runs import store_evaluation
 from training.folders import RunFolder, open_folder
+from training.judge_runs import NOTHING_TO_JUDGE
 from training.launch import tell_a_worker
 from training.layout import lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
@@ -238,6 +239,8 @@ class Attempt:
             return self.end(RunStatus.DONE, result={"drawn": 0, "note": "Nothing left to draw."})
         if self.run.kind == RunKind.SCORE:
             return self.end(RunStatus.DONE, result={"scored": 0, "note": NOTHING_TO_SCORE})
+        if self.run.kind == RunKind.JUDGE:
+            return self.end(RunStatus.DONE, result={"asked": 0, "note": NOTHING_TO_JUDGE})
         self.end(RunStatus.FAILED, error="No question of the project fits the chosen scope.")
 
     def try_again(self, code: int) -> None:

@@ -45,7 +45,44 @@ class Sampling(BaseModel):
     max_new_tokens: int = Field(512, ge=1)
 
 
-class SamplingPlan(BaseModel):
+class EndpointSettings(BaseModel):
+    """How fast, and how patiently, an endpoint is asked."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    concurrency: int = Field(
+        4,
+        ge=1,
+        le=256,
+        title="Requests at a time",
+        description="For an endpoint: how many requests may be open together.",
+        json_schema_extra=grouped("Endpoint"),
+    )
+    requests_per_minute: int = Field(
+        0,
+        ge=0,
+        title="Requests per minute",
+        description="For an endpoint: the most to start in a minute; 0 sets no limit.",
+        json_schema_extra=grouped("Endpoint"),
+    )
+    timeout_seconds: float = Field(
+        120.0,
+        gt=0,
+        title="Request timeout",
+        description="Seconds after which a request counts as lost and is tried again.",
+        json_schema_extra=grouped("Endpoint"),
+    )
+    retries: int = Field(
+        5,
+        ge=0,
+        le=20,
+        title="Retries",
+        description="How often a failed request is tried again before its row is reported.",
+        json_schema_extra=grouped("Endpoint"),
+    )
+
+
+class SamplingPlan(EndpointSettings):
     """What a `generate` job draws: so many samples a question at each temperature.
 
     Several temperatures follow the practitioners' recipe for building a rationale set; `what`
@@ -96,36 +133,6 @@ class SamplingPlan(BaseModel):
         title="System prompt",
         description="Said before the question; empty leaves it out.",
         json_schema_extra=grouped("Prompt"),
-    )
-    concurrency: int = Field(
-        4,
-        ge=1,
-        le=256,
-        title="Requests at a time",
-        description="For an endpoint: how many requests may be open together.",
-        json_schema_extra=grouped("Endpoint"),
-    )
-    requests_per_minute: int = Field(
-        0,
-        ge=0,
-        title="Requests per minute",
-        description="For an endpoint: the most to start in a minute; 0 sets no limit.",
-        json_schema_extra=grouped("Endpoint"),
-    )
-    timeout_seconds: float = Field(
-        120.0,
-        gt=0,
-        title="Request timeout",
-        description="Seconds after which a request counts as lost and is tried again.",
-        json_schema_extra=grouped("Endpoint"),
-    )
-    retries: int = Field(
-        5,
-        ge=0,
-        le=20,
-        title="Retries",
-        description="How often a failed request is tried again before its row is reported.",
-        json_schema_extra=grouped("Endpoint"),
     )
     rows_per_batch: int = rows_field("Local model")
     slots: int = slots_field("Local model")

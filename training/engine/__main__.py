@@ -92,11 +92,16 @@ def limit_threads(job: Job) -> None:
 
 def perform(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     """Do the job and return what `result.json` is to say. Loads torch only where it is needed."""
-    if isinstance(job.model, Endpoint):
+    if isinstance(job.model, Endpoint) and job.kind == "generate":
         from training.engine.endpoint import generate_remotely
 
         return generate_remotely(job, folder, stop)
-    limit_threads(job)
+    if not isinstance(job.model, Endpoint):
+        limit_threads(job)
+    if job.kind == "judge":
+        from training.engine.judge import judge
+
+        return judge(job, folder, stop)
     if job.kind == "train":
         from training.engine.train import train
 

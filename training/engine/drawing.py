@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from training.decoding.prompts import Renderer
 from training.decoding.record import Question
@@ -129,6 +129,10 @@ class Drawing:
     rows_per_batch: int
     describe: Callable[[Wanted, Any, Renderer], Row]
     slots: int = 0  # decoded at a time; 0 is all
+    after: Callable[[Sequence[Row]], None] | None = None  # hears of all that is stored
+
+    unit: ClassVar[str] = "completions"
+    doing: ClassVar[str] = "drawing"
 
     def run(self, model: Any, draws: Sequence[Wanted], stop: Stop) -> list[Row]:
         """Draw what is not in the file yet. Returns every row in the order of `draws`; raises
@@ -142,6 +146,7 @@ class Drawing:
         stored = {key_of(row): row for row in keep_rows(self.file, lambda r: key_of(r) in keys)}
         done = len(stored)
         self.tell(done, len(draws))
+        self.hand_on(list(stored.values()))
         for chunk in chunks(draws, self.rows_per_batch):
             if all(draw.key in stored for draw in chunk):
                 continue
@@ -149,6 +154,7 @@ class Drawing:
                 raise Stopped("Stopped while drawing; run again to go on.")
             rows = [row for row in self.drawn(model, chunk, sampler) if key_of(row) not in stored]
             append_rows(self.file, rows)
+            self.hand_on(rows)
             stored |= {key_of(row): row for row in rows}
             done += len(rows)
             self.tell(done, len(draws))
@@ -161,9 +167,14 @@ class Drawing:
         for asked in {id(draw.asked): draw.asked for draw in draws}.values():
             check_room(asked.question.id, self.ids(asked), positions_of(model))
 
+    def hand_on(self, rows: Sequence[Row]) -> None:
+        """Tell whoever works with what is stored."""
+        if self.after:
+            self.after(rows)
+
     def tell(self, done: int, total: int) -> None:
         """For whoever watches: how many are drawn."""
-        progress = {"done": done, "total": total, "unit": "completions", "doing": "drawing"}
+        progress = {"done": done, "total": total, "unit": self.unit, "doing": self.doing}
         write_json(self.file.parent / "progress.json", progress)
 
     def drawn(self, model: Any, chunk: Sequence[Wanted], sampler: Sampler) -> list[Row]:

@@ -13,16 +13,16 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import openai
 
 from training.decoding.prompts import messages, split_completion
-from training.decoding.sampling import SamplingPlan
+from training.decoding.sampling import EndpointSettings, SamplingPlan
 from training.engine.dataset import open_dataset
 from training.engine.drawing import Row, Wanted, key_of, prompts_of, wanted
 from training.engine.files import append_rows, keep_rows, write_json
@@ -40,12 +40,13 @@ def generate_remotely(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
     asked = prompts_of(open_dataset(job, folder), plan.what == "answer_given_thought")
     settings = [(plan.settings(t), plan.samples_per_temperature) for t in plan.temperatures]
     draws = wanted(asked, settings, job.seed)
-    asking = Asking(folder, plan, job.model, client_of(job.model, plan))
+    client = client_of(job.model, plan)
+    asking = Asking(folder, plan, job.model, client, system_prompt=plan.system_prompt)
     asking.run(draws, stop)
     return asking.result(job, time.monotonic() - began)
 
 
-def client_of(endpoint: Endpoint, plan: SamplingPlan) -> openai.OpenAI:
+def client_of(endpoint: Endpoint, plan: EndpointSettings) -> openai.OpenAI:
     """The client, with the key from its environment variable. Raises `BadJob` without one."""
     key = os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else "none"
     if not key:
@@ -84,11 +85,17 @@ class Asking:
     """One job's requests: what is stored, and what failed and why."""
 
     folder: Path
-    plan: SamplingPlan
+    plan: EndpointSettings
     endpoint: Endpoint
     client: openai.OpenAI
     rows: list[Row] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
+    after: Callable[[Sequence[Row]], None] | None = None  # hears of all that is stored
+    system_prompt: str = ""
+
+    file: ClassVar[str] = "samples.jsonl"
+    unit: ClassVar[str] = "completions"
+    doing: ClassVar[str] = "asking the endpoint"
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.plan.requests_per_minute)
@@ -96,7 +103,8 @@ class Asking:
     def run(self, draws: list[Wanted], stop: Stop) -> None:
         """Ask for all draws that are missing. Raises `Stopped`, or `BadJob` if nothing can come."""
         keys = {draw.key for draw in draws}
-        self.rows = keep_rows(self.folder / "samples.jsonl", lambda row: key_of(row) in keys)
+        self.rows = keep_rows(self.folder / self.file, lambda row: key_of(row) in keys)
+        self.hand_on(self.rows)
         stored = {key_of(row) for row in self.rows}
         missing = iter([draw for draw in draws if draw.key not in stored])
         self.tell(len(draws))
@@ -132,18 +140,28 @@ class Asking:
         if isinstance(answer, str):
             self.failed[answer] += 1
             return
-        append_rows(self.folder / "samples.jsonl", [answer])
+        append_rows(self.folder / self.file, [answer])
         self.rows.append(answer)
+        self.hand_on([answer])
         self.tell(total)
 
+    def hand_on(self, rows: Sequence[Row]) -> None:
+        """Tell whoever works with what is stored."""
+        if self.after:
+            self.after(rows)
+
     def tell(self, total: int) -> None:
-        progress = {"done": len(self.rows), "total": total, "unit": "completions"}
-        write_json(self.folder / "progress.json", {**progress, "doing": "asking the endpoint"})
+        progress = {"done": len(self.rows), "total": total, "unit": self.unit}
+        write_json(self.folder / "progress.json", {**progress, "doing": self.doing})
+
+    def said(self, one: Wanted) -> list[dict[str, str]]:
+        """The conversation that a draw is asked for with."""
+        return messages(one.asked.question.question, one.asked.thought, self.system_prompt)
 
     def ask(self, one: Wanted) -> Row | str:
         """One request: its row, or why there is none. Raises `BadJob` where all would fail."""
         self.pace.wait()
-        said = messages(one.asked.question.question, one.asked.thought, self.plan.system_prompt)
+        said = self.said(one)
         try:
             answer = self.client.chat.completions.create(
                 model=self.endpoint.name,

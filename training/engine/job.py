@@ -32,7 +32,7 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["train", "generate", "evaluate", "score"]
+    kind: Literal["train", "generate", "evaluate", "score", "judge"]
     method: str | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(0, ge=0)
@@ -57,7 +57,7 @@ def read_job(path: Path) -> Job:
         raise BadJob(f"{path.name}: {first_fault(error)}") from error
     if (job.kind == "train") != (job.method is not None):
         raise BadJob("A train job names its method, and only a train job does.")
-    if isinstance(job.model, Endpoint) and job.kind != "generate":
+    if isinstance(job.model, Endpoint) and job.kind not in ("generate", "judge"):
         raise BadJob(f"A {job.kind} job needs a local model, not an endpoint.")
     return job
 

@@ -33,6 +33,7 @@ __all__ = [
     "ExperimentStatus",
     "Happening",
     "HostClass",
+    "JudgeVerdict",
     "Iteration",
     "IterationRun",
     "JudgeVerdict",

@@ -18,6 +18,7 @@ LEASE = timedelta(seconds=30)
 class RunKind(models.TextChoices):
     GENERATE = "generate", "Generate"
     SCORE = "score", "Score"
+    JUDGE = "judge", "Judge"
     TRAIN = "train", "Train"
     EVALUATE = "evaluate", "Evaluate"
 
