@@ -10,6 +10,7 @@ from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from config.embedded import var_folder
+from config.store import configured
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -185,13 +186,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-ARTIFACTS_URL = env.str("ARTIFACTS_URL", default="") or f"file://{var_folder() / 'artifacts'}"
+ARTIFACTS_URL = configured(
+    env.str("ARTIFACTS_URL", default="") or f"file://{var_folder() / 'artifacts'}"
+)
 UPLOAD_LIMIT_BYTES = env.int("UPLOAD_LIMIT_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-
-BROKER_URL = env.str("BROKER_URL", default="")
-EMBEDDING_MODEL = env.str("EMBEDDING_MODEL", default="")
 
 # What a host costs an hour; 0 leaves money out of the pages.
 HOST_PRICES = {
@@ -204,6 +204,9 @@ PRICE_CURRENCY = env.str("PRICE_CURRENCY", default="USD")
 PUBLIC_URL = env.str("PUBLIC_URL", default="")
 # Webhooks go to the public network alone, unless this allows private and loopback addresses.
 WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
+
+BROKER_URL = env.str("BROKER_URL", default="")
+EMBEDDING_MODEL = env.str("EMBEDDING_MODEL", default="")
 
 LOGGING_CONFIG = None
 structlog.configure(

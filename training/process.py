@@ -41,6 +41,7 @@ PASSED = {
 }
 PASSED_FAMILIES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "HF_", "TRANSFORMERS_", "AWS_")
 PID_FILE = "engine.pid"
+KEEPER = Path(__file__).with_name("keeper.py")
 
 
 def environment(threads: int, key_variable: str = "") -> dict[str, str]:
@@ -64,14 +65,17 @@ def environment(threads: int, key_variable: str = "") -> dict[str, str]:
 
 
 def start(folder: Path, command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start `command FOLDER/run.json` in a new session; its output goes to log.txt."""
+    """Start `command FOLDER/run.json` under a keeper, in a new session; its output goes to log.txt.
+
+    The keeper's standard input is our end of the pipe by which it knows that we live.
+    """
     end_predecessor(folder)
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [*command, str(folder / "run.json")],
+            [sys.executable, "-I", str(KEEPER), *command, str(folder / "run.json")],
             cwd=settings.BASE_DIR,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -94,6 +98,8 @@ def signal_group(pid: int, number: int) -> None:
 def kill(process: subprocess.Popen[bytes]) -> int:
     """Kill whatever of the group is left, grandchildren too."""
     signal_group(process.pid, signal.SIGKILL)
+    if process.stdin:
+        process.stdin.close()
     return process.wait()
 
 

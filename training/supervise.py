@@ -8,34 +8,44 @@ then once a second read its files back, renew the lease and look for a wish to s
     worker going down           the same, but queued again: another worker goes on
     exit 75, or a signal        queued again while attempts remain
     any other exit              failed, with the engine's last line
+    the artifact store away     tried again for ten minutes, then queued again
+    the database away           the engine works on while the lease is sure to hold, then it is
+                                ended; once the database answers, the run is given back
     lease lost                  killed without a word: the run is somebody else's now
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
+from typing import Any
 
 import structlog
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from training import process, scoring, workers
 from training.evaluate_runs import store_evaluation
-from training.folders import RunFolder, open_folder
+from training.fetching import Wanted, bring
+from training.folders import RunFolder, host_cache, open_folder
 from training.judge_runs import NOTHING_TO_JUDGE
 from training.launch import tell_a_worker
 from training.layout import lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
-from training.storing import FileGone
+from training.storing import FULL, FileGone, StoreAway, patiently
 from training.webhooks import announce_run
 
 log = structlog.get_logger()
@@ -45,6 +55,9 @@ RENEW_EVERY = 5.0
 PUSH_EVERY = 30.0
 # The worker of `up` is given 30 s to end; the engine has to be quicker.
 GRACE_ON_CANCEL, GRACE_ON_SHUTDOWN = 60.0, 20.0
+PATIENCE_ON_SHUTDOWN = 6.0  # with the artifact store
+PATIENCE_WITH_DATABASE = 3600.0
+NO_ROOM = 64 * 1024  # bytes
 NOTHING_TO_SCORE = (
     "Nothing left to score: every rationale with a thought in this scope has this student's scores."
 )
@@ -101,6 +114,8 @@ class Attempt:
     enqueue: bool
     renewed: float = field(default=0.0)
     pushed: float = field(default_factory=time.monotonic)
+    upload: Aside | None = None
+    given_up: Event = field(default_factory=Event)
 
     def see_through(self) -> None:
         try:
@@ -109,6 +124,7 @@ class Attempt:
             else:
                 self.engage()
         except LeaseLost:
+            self.given_up.set()
             log.warning("lease_lost", run=self.run.pk)
         except CancelAsked:
             self.end(RunStatus.CANCELLED)
@@ -116,10 +132,12 @@ class Attempt:
             self.give_back()
         except FileGone as error:
             self.end(RunStatus.FAILED, error=str(error))
+        except StoreAway as error:
+            self.try_again(str(error))
         except (OSError, ValueError) as error:
-            self.end(RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
-        except OperationalError:
-            raise  # the database is away: the lease runs out, and another attempt follows
+            self.end(RunStatus.FAILED, error=in_words(error))
+        except OperationalError as error:
+            self.outlast(error)
         except Exception as error:
             self.end(RunStatus.FAILED, error=f"{type(error).__name__}: {error}")
             raise
@@ -133,8 +151,10 @@ class Attempt:
         """Lay out the folder, run the engine in it, judge how it ended."""
         folder = open_folder(self.run)
         self.remember(folder)
-        folder.pull()
-        lay_out(self.run, folder.path, threads(), self.keep)
+        wanted = Wanted.by(self.run)
+        self.meanwhile(lambda: folder.pull(self.ask))
+        model = self.meanwhile(lambda: bring(wanted, folder.path, host_cache(), self.ask))
+        lay_out(self.run, folder.path, threads(), self.keep, model)
         if (folder.path / "dataset.jsonl").stat().st_size == 0:
             return self.end_without_questions()
         key = self.run.student.api_key_variable if self.run.student else ""
@@ -144,6 +164,9 @@ class Attempt:
             code = self.watch(engine, reader, folder)
         except Interrupted as why:
             self.interrupt(engine, reader, folder, why)
+            raise
+        except OperationalError:
+            self.stop_politely(engine, GRACE_ON_SHUTDOWN)
             raise
         finally:
             process.kill(engine)
@@ -162,11 +185,45 @@ class Attempt:
                 self.keep()
             except OperationalError as error:
                 self.bear(error)
-            if time.monotonic() - self.pushed > PUSH_EVERY:
-                folder.push()
-                self.pushed = time.monotonic()
+            self.push_now_and_then(folder)
             time.sleep(self.poll)
         return code
+
+    def ask(self, deed: Callable[[], Any]) -> Any:
+        """Of the artifact store, with patience, for as long as the run is ours."""
+        return patiently(deed, self.given_up)
+
+    def meanwhile(self, deed: Callable[[], Any]) -> Any:
+        """What a long deed with files returns; the lease is kept while it is done."""
+        aside = Aside(deed)
+        while not aside.over.wait(self.poll):
+            try:
+                self.keep()
+            except OperationalError as error:
+                self.bear(error)
+            except Interrupted:
+                self.given_up.set()
+                raise
+        return aside.result()
+
+    def push_now_and_then(self, folder: RunFolder) -> None:
+        """Copy to the store beside the watching, one copy at a time. That the store is away is no
+        matter yet."""
+        if self.upload is None and time.monotonic() - self.pushed > PUSH_EVERY:
+            self.upload = Aside(lambda: folder.push(self.ask))
+        elif self.upload is not None and self.upload.over.is_set():
+            upload, self.upload, self.pushed = self.upload, None, time.monotonic()
+            try:
+                upload.result()
+            except StoreAway as error:
+                log.warning("not_copied_yet", run=self.run.pk, error=str(error))
+
+    def push_all(self, folder: RunFolder) -> None:
+        """All of it, after the copy that may be under way."""
+        if self.upload is not None:
+            self.upload.over.wait()
+            self.upload = None
+        folder.push(self.ask)
 
     def interrupt(
         self,
@@ -177,21 +234,34 @@ class Attempt:
     ) -> None:
         """End the engine as the reason asks, and save what it left if the run is still ours."""
         if isinstance(why, LeaseLost):
+            self.given_up.set()
             process.kill(engine)
             return
         grace = GRACE_ON_SHUTDOWN if isinstance(why, GoingDown) else GRACE_ON_CANCEL
         self.stop_politely(engine, grace)
         reader.read()
+        self.push_last(folder, PATIENCE_ON_SHUTDOWN if isinstance(why, GoingDown) else None)
         if isinstance(why, CancelAsked):
             register_checkpoints(self.run, folder)
-        folder.push()
+
+    def push_last(self, folder: RunFolder, patience: float | None) -> None:
+        """After an interruption nothing but the lease is minded any more."""
+        end = time.monotonic() + patience if patience else None
+        aside = Aside(lambda: self.push_all(folder))
+        while not aside.over.wait(self.poll):
+            self.run.renew()
+            if end and time.monotonic() > end:  # another host goes on from what the store has
+                self.given_up.set()
+                return
+        aside.result()
 
     def stop_politely(self, engine: subprocess.Popen[bytes], grace: float) -> None:
         """SIGTERM, the lease renewed while the engine saves, then SIGKILL for the group."""
         process.signal_group(engine.pid, signal.SIGTERM)
         end = time.monotonic() + grace
         while engine.poll() is None and time.monotonic() < end:
-            self.run.renew()
+            with suppress(OperationalError):
+                self.run.renew()
             time.sleep(min(self.poll, 0.2))
         process.kill(engine)
 
@@ -213,15 +283,35 @@ class Attempt:
         log.warning("database_away", run=self.run.pk, error=str(error))
         connection.close_if_unusable_or_obsolete()
 
+    def outlast(self, error: OperationalError) -> None:
+        """The database stayed away and the engine is ended. When it answers again, give the run
+        back, unless somebody has taken it since. Raises the error after an hour."""
+        log.warning("database_away_for_long", run=self.run.pk, error=str(error))
+        end = time.monotonic() + PATIENCE_WITH_DATABASE
+        while time.monotonic() < end and not GOING_DOWN.is_set():
+            connection.close()
+            try:
+                if self.run.renew():
+                    self.give_back()
+                return
+            except OperationalError:
+                time.sleep(self.poll)
+        raise error
+
     def judge(self, code: int, folder: RunFolder) -> None:
         """What the exit code means for the run."""
-        folder.push()
+        self.meanwhile(lambda: self.push_all(folder))
         if code == 0:
             self.finish_well(folder)
         elif code == RESUMABLE or code < 0:
-            self.try_again(code)
+            self.try_again(ended_by(code, self.run))
         else:
             self.end(RunStatus.FAILED, error=self.last_words(folder, code))
+        if self.is_over():
+            folder.forget()
+
+    def is_over(self) -> bool:
+        return Run.objects.over().filter(pk=self.run.pk).exists()
 
     def finish_well(self, folder: RunFolder) -> None:
         """Register what the run made and end it, all or nothing."""
@@ -243,10 +333,10 @@ class Attempt:
             return self.end(RunStatus.DONE, result={"asked": 0, "note": NOTHING_TO_JUDGE})
         self.end(RunStatus.FAILED, error="No question of the project fits the chosen scope.")
 
-    def try_again(self, code: int) -> None:
-        """Queue the run again if attempts remain."""
+    def try_again(self, why: str) -> None:
+        """Queue the run again if attempts remain; otherwise `why` is its error."""
         if self.run.attempt >= self.run.max_attempts:
-            return self.end(RunStatus.FAILED, error=ended_by(code, self.run))
+            return self.end(RunStatus.FAILED, error=why)
         queue_again(self.run, self.enqueue)
 
     def give_back(self) -> None:
@@ -263,6 +353,8 @@ class Attempt:
 
     def last_words(self, folder: RunFolder, code: int) -> str:
         """The engine's own sentence: from result.json, else the last line of its log."""
+        if is_full(folder.path):
+            return no_room(folder.path)
         said = read_json(folder.path / "result.json").get("error")
         if said:
             return str(said)
@@ -270,6 +362,46 @@ class Attempt:
         lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
         spoken = [line.strip() for line in lines if line.strip()]
         return spoken[-1] if spoken else f"The engine ended with code {code} and said nothing."
+
+
+class Aside(threading.Thread):
+    """A deed with files in a thread of its own, which touches no database. Begun at once."""
+
+    def __init__(self, deed: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.deed, self.over = deed, Event()
+        self.found: Any = None
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.found = self.deed()
+        except Exception as error:  # told in `result`, by the thread that asked
+            self.error = error
+        finally:
+            self.over.set()
+
+    def result(self) -> Any:
+        self.over.wait()
+        if self.error:
+            raise self.error
+        return self.found
+
+
+def in_words(error: Exception) -> str:
+    """What stopped the attempt; a full disk is named with its host."""
+    if getattr(error, "errno", None) in FULL:
+        return no_room(Path(str(getattr(error, "filename", None) or ".")))
+    return f"{type(error).__name__}: {error}"
+
+
+def is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < NO_ROOM
+
+
+def no_room(path: Path) -> str:
+    return f"The disk of {socket.gethostname()} is full at {path}. Make room, then resume the run."
 
 
 def queue_again(run: Run, enqueue: bool) -> bool:
@@ -324,7 +456,7 @@ def reap_one(run: Run) -> str:
 
 def tell_of_the_forgotten() -> int:
     """Queued for a minute while their queue is empty: the message was lost, so send another."""
-    old = timezone.now() - timedelta(seconds=60)
+    old = Now() - timedelta(seconds=60)
     waiting = Run.objects.filter(status=RunStatus.QUEUED, created_at__lt=old)
     lengths = workers.queue_lengths() if waiting.exists() else {}
     told = [run for run in waiting.order_by("id") if lengths.get(run.host_class) == 0]

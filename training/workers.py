@@ -10,9 +10,13 @@ import socket
 import subprocess
 import threading
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from celery import current_app
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
+from django.db.models.functions import Now
 from django.db.utils import OperationalError as DatabaseAway
 from django.utils import timezone
 from kombu import Connection
@@ -27,24 +31,39 @@ BEAT_EVERY = 5.0
 class Device:
     name: str
     memory_bytes: int | None
+    used_bytes: int | None = None
 
 
 def probe_device() -> Device:
     """The first GPU that nvidia-smi shows among the visible ones, or the CPU."""
+    if shown := asked_of_gpu("name,memory.total,memory.used"):
+        name, memory, used = shown.rsplit(",", 2)
+        return Device(name.strip(), megabytes(memory), megabytes(used))
+    return Device(f"CPU, {os.cpu_count()} cores", memory_of_host(), memory_used_of_host())
+
+
+def memory_used(device: Device) -> int | None:
+    """What is in use of the device's memory now, by whomever."""
+    if device.name.startswith("CPU, "):
+        return memory_used_of_host()
+    return megabytes(asked_of_gpu("memory.used"))
+
+
+def megabytes(shown: str) -> int | None:
+    """nvidia-smi's number in bytes; a part of a card may say that it does not know."""
+    return int(shown) * 1024**2 if shown.strip().isdigit() else None
+
+
+def asked_of_gpu(fields: str) -> str:
+    """nvidia-smi's line on the first visible GPU, "" if there is none."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen = ["-i", visible.split(",")[0]] if visible else []
-    query = [
-        "nvidia-smi",
-        *chosen,
-        "--query-gpu=name,memory.total",
-        "--format=csv,noheader,nounits",
-    ]
+    query = ["nvidia-smi", *chosen, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     try:
         shown = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-        name, memory = shown.stdout.splitlines()[0].rsplit(",", 1)
-        return Device(name.strip(), int(memory) * 1024**2)
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return Device(f"CPU, {os.cpu_count()} cores", memory_of_host())
+        return shown.stdout.splitlines()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return ""
 
 
 def memory_of_host() -> int | None:
@@ -52,6 +71,39 @@ def memory_of_host() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return None
+
+
+def memory_used_of_host() -> int | None:
+    """Memory that nothing new could have; known on Linux."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = {name: int(rest.split()[0]) for name, rest in (x.split(":") for x in lines)}
+        return (kilobytes["MemTotal"] - kilobytes["MemAvailable"]) * 1024
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
+def address_of_host() -> str:
+    """The address under which this host reaches the database; "" where that is a socket."""
+    host = connection.settings_dict["HOST"] or urlsplit(os.environ.get("BROKER_URL", "")).hostname
+    if not host or host.startswith("/"):
+        return ""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))  # nothing is sent
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
+
+
+def clock_ahead() -> float:
+    """By how many seconds this host's clock is ahead of the database's; half a round trip off."""
+    before = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        theirs: datetime = cursor.fetchone()[0]
+    middle = before + (timezone.now() - before) / 2
+    return (middle - theirs).total_seconds()
 
 
 def worker_name(queue: str) -> str:
@@ -71,16 +123,21 @@ def appear(name: str, host_class: str, device: Device) -> None:
         name=name,
         defaults={
             "host_class": host_class,
+            "address": address_of_host(),
             "device": device.name,
             "memory_bytes": device.memory_bytes,
-            "heartbeat_at": timezone.now(),
+            "memory_used_bytes": device.used_bytes,
+            "clock_ahead": clock_ahead(),
+            "heartbeat_at": Now(),
             "running": None,
         },
     )
 
 
-def beat(name: str) -> None:
-    Worker.objects.filter(name=name).update(heartbeat_at=timezone.now())
+def beat(name: str, used_bytes: int | None = None) -> bool:
+    """False if the row is gone: the database was set back, say."""
+    state = {"heartbeat_at": Now(), "memory_used_bytes": used_bytes, "clock_ahead": clock_ahead()}
+    return Worker.objects.filter(name=name).update(**state) == 1
 
 
 def leave(name: str) -> None:
@@ -90,7 +147,7 @@ def leave(name: str) -> None:
 def note_running(owner: str, run: Run | None) -> None:
     """What a worker does, for its page."""
     name = owner.split("/", 1)[0]
-    Worker.objects.filter(name=name).update(running=run, heartbeat_at=timezone.now())
+    Worker.objects.filter(name=name).update(running=run, heartbeat_at=Now())
 
 
 class Heartbeat(threading.Thread):
@@ -101,14 +158,19 @@ class Heartbeat(threading.Thread):
         self.worker, self.host_class, self.ended = name, host_class, threading.Event()
 
     def run(self) -> None:
-        appear(self.worker, self.host_class, probe_device())
-        while not self.ended.wait(BEAT_EVERY):
+        device, known = probe_device(), False
+        while True:
             try:
-                beat(self.worker)
+                known = known and beat(self.worker, memory_used(device))
+                if not known:
+                    appear(self.worker, self.host_class, device)
+                    known = True
             except DatabaseAway:  # it comes back, or the next beat says so
                 pass
             finally:
                 close_old_connections()
+            if self.ended.wait(BEAT_EVERY):
+                return
 
     def end(self) -> None:
         self.ended.set()

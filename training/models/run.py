@@ -9,10 +9,12 @@ import pghistory
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
-from django.utils import timezone
 
 LEASE = timedelta(seconds=30)
+SILENT_AFTER = timedelta(seconds=60)  # a worker whose heartbeat is older is not alive
+CLOCK_TOLERANCE = 5.0  # seconds
 
 
 class RunKind(models.TextChoices):
@@ -47,7 +49,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def abandoned(self) -> RunQuerySet:
         """Running by the record, but nobody has renewed the lease."""
-        return self.filter(status=RunStatus.RUNNING, lease_until__lt=timezone.now())
+        return self.filter(status=RunStatus.RUNNING, lease_until__lt=Now())
 
 
 @pghistory.track(
@@ -144,19 +146,19 @@ class Run(models.Model):
     def claim(self, owner: str) -> bool:
         """Take the run if it is queued, or running under a lease that ran out.
 
-        True for exactly one caller; a message delivered twice gets False.
+        True for exactly one caller; a message delivered twice gets False. Leases are reckoned by
+        the database's clock, because those of two hosts may differ.
         """
-        now = timezone.now()
-        free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, lease_until__lt=now)
+        free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, lease_until__lt=Now())
         claimed = Run.objects.filter(
             free, pk=self.pk, attempt__lt=F("max_attempts"), cancel_requested_at=None
         ).update(
             status=RunStatus.RUNNING,
             attempt=F("attempt") + 1,
             lease_owner=owner,
-            lease_until=now + LEASE,
-            heartbeat_at=now,
-            started_at=models.functions.Coalesce("started_at", now),
+            lease_until=Now() + LEASE,
+            heartbeat_at=Now(),
+            started_at=Coalesce("started_at", Now()),
             error="",
         )
         if claimed:
@@ -165,14 +167,13 @@ class Run(models.Model):
 
     def renew(self) -> bool:
         """Keep the lease; False if somebody else has taken the run since."""
-        now = timezone.now()
         return (
             Run.objects.filter(
                 pk=self.pk,
                 status=RunStatus.RUNNING,
                 lease_owner=self.lease_owner,
                 attempt=self.attempt,
-            ).update(lease_until=now + LEASE, heartbeat_at=now)
+            ).update(lease_until=Now() + LEASE, heartbeat_at=Now())
             == 1
         )
 
@@ -188,7 +189,7 @@ class Run(models.Model):
                 status=status,
                 error=error,
                 result=result if result is not None else self.result,
-                finished_at=timezone.now(),
+                finished_at=Now(),
                 lease_until=None,
             )
             == 1
@@ -287,18 +288,38 @@ class EvaluationItem(models.Model):
         return f"{self.question_id}/{self.index}: {self.correct}"
 
 
+class WorkerManager(models.Manager["Worker"]):
+    """Each worker with how long it has been silent, by the database's clock."""
+
+    def get_queryset(self) -> models.QuerySet[Worker]:
+        silence = models.ExpressionWrapper(
+            Now() - F("heartbeat_at"), output_field=models.DurationField()
+        )
+        return super().get_queryset().annotate(silent_for=silence)
+
+
 class Worker(models.Model):
-    """A host that takes runs: alive while its heartbeat is young."""
+    """A host that takes runs: alive while its heartbeat is young.
+
+    `clock_ahead` is what its clock shows beyond the database's, in seconds. Nothing hangs on it:
+    leases and heartbeats are stamped by the database. It is told because the host's own logs and
+    its calls to an object store go by that clock.
+    """
 
     name = models.CharField(max_length=200, unique=True)
     host_class = models.CharField(max_length=3, choices=HostClass.choices)
+    address = models.CharField(max_length=60, blank=True)
     device = models.CharField(max_length=200, blank=True)
     memory_bytes = models.BigIntegerField(null=True)
+    memory_used_bytes = models.BigIntegerField(null=True)
+    clock_ahead = models.FloatField(null=True)
     running = models.ForeignKey(
         Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="workers"
     )
     started_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField()
+
+    objects = WorkerManager()
 
     class Meta:
         ordering = ["host_class", "name"]
@@ -308,4 +329,9 @@ class Worker(models.Model):
 
     @property
     def is_alive(self) -> bool:
-        return timezone.now() - self.heartbeat_at < timedelta(seconds=60)
+        return self.silent_for < SILENT_AFTER
+
+    @property
+    def clock_is_off(self) -> bool:
+        """By so much that its logs mislead, and an object store refuses its signatures soon."""
+        return abs(self.clock_ahead or 0.0) > CLOCK_TOLERANCE
