@@ -12,9 +12,11 @@ from curation.leases import claim
 from curation.models import Job, LanguageModel, Membership, Project, Queue, Role
 from tests.make import make_group, make_queue
 from tests.training.grove import trained
+from training.experiments.deeds import begin
 from training.launch import launch
-from training.models import Delivery, Evaluation, Webhook
+from training.models import Delivery, Evaluation, Preset, Webhook
 from training.recipe import Recipe
+from training.rehearsing import ask_for_rehearsal
 from training.versions import freeze
 
 pytestmark = pytest.mark.django_db
@@ -84,14 +86,30 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
     "version-left-out": (READ, None),
     "version-exports": (READ, None),
     "export-new": (RESEARCH, RESEARCH),
+    "experiments": (READ, None),
+    "experiment-new": (RESEARCH, RESEARCH),
+    "experiment": (READ, None),
+    "experiment-do": (None, RESEARCH),
     "runs": (READ, None),
     "run-new": (RESEARCH, RESEARCH),
+    "run-rehearse": (None, RESEARCH),
+    "presets": (READ, None),
+    "preset-save": (None, RESEARCH),
+    "preset-remove": (None, RESEARCH),
+    "rehearsal": (READ, None),
+    "rehearsal-launch": (None, RESEARCH),
+    "run-compare": (READ, None),
+    "run-compare-curves": (READ, None),
+    "run-compare-file": (READ, None),
     "run": (READ, None),
     "run-metrics": (READ, None),
     "run-cancel": (None, RESEARCH),
+    "run-resume": (None, RESEARCH),
+    "run-preset": (None, RESEARCH),
     "evaluations": (READ, None),
     "evaluation": (READ, None),
     "workers": (READ, None),
+    "judges": (READ, None),
     "rationale-lineage": (READ, None),
     "checkpoint-lineage": (READ, None),
     "checkpoint-card": (READ, None),
@@ -109,7 +127,7 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
 NO_KEY = {"queue-new", "queue-preview"}
 ELSEWHERE = {
     "projects", "project-new", "review-item", "review-skip", "review-draft", "import-preview",
-    "job-file", "review-more", "review-diff", "comment-withdraw",
+    "job-file", "review-more", "review-diff", "comment-withdraw", "run-log",
 }  # fmt: skip
 
 
@@ -139,6 +157,11 @@ def addresses(project, owner) -> dict[str, str]:
     run = launch(project, "train", method="sft", dataset=version, student=student, enqueue=False)
     looked = launch(project, "evaluate", student=student, enqueue=False)
     evaluation = Evaluation.objects.create(run=looked, model=student, split="test", questions=0)
+    preset = Preset.objects.create(project=project, name="usual", kind="train", method="sft")
+    rehearsal = ask_for_rehearsal(
+        project, method="sft", config={}, dataset=version, student=student, enqueue=False
+    )
+    experiment = begin(project, "Loop", student, {"iterations": 2}, by=owner)
     member = Membership.objects.get(project=project, user=owner)
     job = Job.objects.create(project=project, kind="import")
     webhook = Webhook.objects.create(project=project, url="https://example.org/")
@@ -148,11 +171,16 @@ def addresses(project, owner) -> dict[str, str]:
         "question": question.pk, "diff": question.pk,
         "member-role": member.pk, "member-remove": member.pk,
         "job": job.pk, "job-cancel": job.pk, "job-again": job.pk, "model": student.pk,
-        "run": run.pk, "run-metrics": run.pk, "run-cancel": run.pk, "evaluation": evaluation.pk,
+        **dict.fromkeys(
+            ("run", "run-metrics", "run-cancel", "run-resume", "run-preset"), run.pk
+        ),
+        "preset-remove": preset.pk,
+        "rehearsal": rehearsal.pk, "rehearsal-launch": rehearsal.pk, "evaluation": evaluation.pk,
         **dict.fromkeys(("checkpoint-lineage", "checkpoint-card"), checkpoint.pk),
         **dict.fromkeys((name for name in TABLE if name.startswith("webhook-")), webhook.pk),
         "webhook": webhook.pk, "delivery-again": delivery.pk,
         "rationale-lineage": question.rationales.earliest("pk").pk,
+        "experiment": experiment.pk, "experiment-do": experiment.pk,
         "version": 1, "version-file": 1, "version-left-out": 1, "version-exports": 1,
         **dict.fromkeys(
             (name for name in TABLE if name.startswith("queue-") and name not in NO_KEY), queue.pk

@@ -3,6 +3,7 @@ from django.urls import path
 from training.views import (
     compare,
     evaluations,
+    experiments,
     exports,
     judges,
     launching,
@@ -33,6 +34,12 @@ urlpatterns = [
         "p/<slug:slug>/versions/<int:number>/exports/<slug:name>/",
         exports.export_new,
         name="export-new",
+    ),
+    path("p/<slug:slug>/experiments/", experiments.experiment_list, name="experiments"),
+    path("p/<slug:slug>/experiments/new/", experiments.experiment_new, name="experiment-new"),
+    path("p/<slug:slug>/experiments/<int:pk>/", experiments.experiment_page, name="experiment"),
+    path(
+        "p/<slug:slug>/experiments/<int:pk>/do/", experiments.experiment_do, name="experiment-do"
     ),
     path("p/<slug:slug>/runs/", runs.run_list, name="runs"),
     path("p/<slug:slug>/runs/new/", launching.run_new, name="run-new"),
@@ -69,6 +76,7 @@ urlpatterns = [
     path("p/<slug:slug>/runs/<int:pk>/preset/", launching.preset_of_run, name="run-preset"),
     path("p/<slug:slug>/evaluations/", evaluations.evaluation_list, name="evaluations"),
     path("p/<slug:slug>/evaluations/<int:pk>/", evaluations.evaluation_page, name="evaluation"),
+    path("p/<slug:slug>/judges/", judges.judge_list, name="judges"),
     path(
         "p/<slug:slug>/rationales/<int:pk>/lineage/",
         lineage.rationale_lineage,

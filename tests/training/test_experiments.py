@@ -82,7 +82,6 @@ def go(experiment: Experiment, deeds_at_most: int = 200) -> Experiment:
 
 def stand(experiment: Experiment) -> tuple[int, str, str]:
     last = experiment.iterations.last()
-    print(last.error)
     return last.number, last.stage, last.status
 
 
@@ -97,9 +96,8 @@ def rank_all(queue: Queue, person) -> int:
         if held is None:
             return count
         right = held.question.reference_answer
-        answers = dict(
-            Rationale.objects.filter(pk__in=held.shown_order).values_list("pk", "answer")
-        )
+        shown = Rationale.objects.filter(pk__in=held.shown_order)
+        answers = dict(shown.values_list("pk", "answer"))
         submit(held, {pk: 1 if answer == right else 2 for pk, answer in answers.items()}, {})
     raise AssertionError
 
@@ -204,6 +202,12 @@ class Killed(Exception):
     pass
 
 
+def killed_before_the_commit(pk: int) -> None:
+    with transaction.atomic():
+        advance(pk)
+        raise Killed
+
+
 def facts() -> tuple[int, ...]:
     counted = (Run, Queue, Iteration, DatasetItem, Score)
     return tuple(model.objects.count() for model in counted)
@@ -215,9 +219,8 @@ def test_killed_in_the_middle_of_any_deed_it_goes_on_as_if_nothing_had_been(star
     seen = set()
     for _ in range(60):
         before, place = facts(), place_of(experiment)
-        with pytest.raises(Killed), transaction.atomic():
-            advance(experiment.pk)
-            raise Killed
+        with pytest.raises(Killed):
+            killed_before_the_commit(experiment.pk)
         assert (facts(), place_of(experiment)) == (before, place)
         seen.add(place)
         advance(experiment.pk)
@@ -338,7 +341,7 @@ def test_the_gate_waits_until_every_group_is_ranked(at_the_gate, annotator):
     experiment = at_the_gate()
     queue = Queue.objects.get()
     assert queue.items_total == 3
-    assert [row["by"] for row in experiment.iterations.last().routed][0] == "anchor"
+    assert experiment.iterations.last().routed[0]["by"] == "anchor"
     assert rank_all(queue, annotator) == 3
     assert go(experiment).status == "done"
     told = experiment.iterations.last().told

@@ -19,12 +19,32 @@ from training.demo.project import (
     add_people,
     add_questions,
 )
+from training.experiments.deeds import DEFAULTS
 from training.inline import see_through
 from training.launch import launch
 from training.models import Run, RunStatus
 
 SLUG = "demo"
 TRAIN, TEST, ASKED = 240, 120, 48
+# What suits a tiny student on a CPU: the form of an experiment begins with it.
+EXPERIMENT = {
+    "plan": {
+        "questions": ASKED,
+        "samples": 4,
+        "max_new_tokens": 128,
+        "groups": 12,
+        "anchors": 3,
+        "dev_questions": 60,
+        "dev_samples": 2,
+    },
+    "settings": {
+        "cotd_po": {"learning_rate": 4e-4, "groups_per_step": 16, "nll": 0.3},
+        "sft": {"learning_rate": 3e-4, "groups_per_step": 16},
+        "dpo": {"learning_rate": 1e-4, "groups_per_step": 16},
+        "grpo": {"learning_rate": 4e-4, "rounds": 3, "questions_per_round": 48,
+                 "groups_per_step": 16},
+    },
+}  # fmt: skip
 # The seed is whole when this stands among the project's options; an interrupted one goes on.
 SEEDED = "demo_seeded"
 
@@ -58,6 +78,7 @@ def demo_project(owner: User) -> Project:
             "description": "Stories that the project makes up itself, a tiny teacher, and a "
             "student of mixed habits. Everything here runs on this machine.",
             "guidelines": GUIDELINES,
+            "options": {DEFAULTS: EXPERIMENT},
             "created_by": owner,
         },
     )[0]

@@ -18,7 +18,8 @@ from training.models import Experiment, ExperimentStatus, Iteration, Stage, Stag
 
 RUNNING, PAUSED = ExperimentStatus.RUNNING, ExperimentStatus.PAUSED
 DONE, STOPPED = ExperimentStatus.DONE, ExperimentStatus.STOPPED
-DEFAULTS = "experiment_plan"  # among a project's options: a plan that suits it
+# Among a project's options: {"plan": what suits it, "settings": {method: what suits it}}.
+DEFAULTS = "experiment"
 
 
 def begin(
@@ -116,17 +117,18 @@ def thoughts_in(project: Project) -> Any:
     return Rationale.objects.filter(question__project=project, role="teacher").exclude(thought="")
 
 
-def usual_plan(project: Project) -> dict[str, Any]:
-    """What the form begins with: the last experiment's plan, what the project says, or defaults.
+def usual_plan(project: Project, method: str = "") -> dict[str, Any]:
+    """What a new plan begins with: what the project's options say, else the defaults.
 
     Where the project keeps no validation questions aside, the test questions are evaluated.
     """
-    last = project.experiments.order_by("-pk").first()
-    if last is not None:
-        return dict(last.plan)
+    suits = project.options.get(DEFAULTS, {})
     splits = set(project.questions.values_list("split", flat=True).distinct())
     dev = {} if "validation" in splits or "test" not in splits else {"dev_split": "test"}
-    return {**dev, **project.options.get(DEFAULTS, {})}
+    plan = {**dev, **suits.get("plan", {})}
+    chosen = method or plan.get("method") or ExperimentPlan.model_fields["method"].default
+    settings = suits.get("settings", {}).get(chosen, {})
+    return {**plan, "method": chosen, "settings": settings}
 
 
 # --- While it goes --------------------------------------------------------------------------------
