@@ -167,7 +167,8 @@ def in_state(found: QuerySet[Question], state: str) -> QuerySet[Question]:
     written = Rationale.objects.filter(question=OuterRef("pk"))
     some = Exists(written)
     live = Review.objects.live().filter(rationale__question=OuterRef("pk"))
-    judged = either(Ranking.objects.live().filter(question=OuterRef("pk")), live)
+    by_people = Ranking.objects.live().filter(judge_model=None)
+    judged = either(by_people.filter(question=OuterRef("pk")), live)
     reviewed = Review.objects.live().filter(rationale=OuterRef("pk"))
     conditions = {
         "with": Q(some),
@@ -282,7 +283,7 @@ def rows_of(questions: list[Question]) -> list[Row]:
         seen[pk].add(rationale)
     for pk, these in seen.items():
         rows[pk].accepted = len(these)
-    counted = Ranking.objects.live().filter(question__in=rows).order_by()
+    counted = Ranking.objects.live().filter(judge_model=None, question__in=rows).order_by()
     for pk, count in counted.values_list("question").annotate(n=Count("pk")):
         rows[pk].rankings = count
     for pk, share in right_shares(rows).items():

@@ -110,7 +110,9 @@ def dossier(question: Question, reader: User) -> dict[str, Any]:
     return {
         "cards": list(cards.values()),
         "blind": blind,
-        "judges": sum(ranking.superseded_at is None for ranking in rankings),
+        "judges": sum(
+            one.superseded_at is None and one.judge_user_id is not None for one in rankings
+        ),
         "question_tags": [row.tag.name for row in question.tags.select_related("tag")],
         "events": sorted(events, key=lambda event: event.at, reverse=True),
         "names_shown": names is None,
@@ -201,8 +203,8 @@ def history(
 
 
 def weigh(cards: dict[int, Card], rankings: list[Ranking]) -> None:
-    """What all live rankings together say of each, as an estimate with its interval."""
-    live = [ranking for ranking in rankings if ranking.superseded_at is None]
+    """What all live rankings of people together say of each, as an estimate with its interval."""
+    live = [one for one in rankings if one.superseded_at is None and one.judge_user_id]
     ranks = [{place.rationale_id: place.rank for place in one.places.all()} for one in live]
     for pk, utility in utilities(ranks).items():
         cards[pk].utility = utility

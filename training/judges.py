@@ -47,6 +47,15 @@ class Line:
         return str(self.last.result.get("prompt", ""))
 
     @property
+    def tau(self) -> str:
+        return in_two_digits(self.agreement.tau.value)
+
+    @property
+    def tau_range(self) -> str:
+        low, high = self.agreement.tau.low, self.agreement.tau.high
+        return f"{in_two_digits(low)} to {in_two_digits(high)}"
+
+    @property
     def lost(self) -> float | None:
         """The share of replies without a verdict."""
         return 1 - self.parsed / self.asked if self.asked else None
@@ -62,6 +71,10 @@ class Line:
         """Of the verdicts for one of two, the share for the one shown first; 0.5 is fair."""
         chosen = self.pairs["first_won"] + self.pairs["second_won"]
         return self.pairs["first_won"] / chosen if chosen else None
+
+
+def in_two_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def judges_of(project: Project) -> list[Line]:

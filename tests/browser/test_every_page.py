@@ -120,7 +120,7 @@ def test_the_pages_of_an_empty_project_say_what_to_do(logged_in, project, owner)
     page = logged_in(owner)
     faults: list[str] = []
     for name in ("project", "questions", "queues", "versions", "runs", "evaluations", "jobs",
-                 "models", "workers", "members", "run-new", "version-new"):  # fmt: skip
+                 "models", "workers", "judges", "members", "run-new", "version-new"):  # fmt: skip
         address = reverse(name, args=[project.slug])
         faults += [f"{name}: {fault}" for fault in looked_at(page, f"empty {name}", address)]
     assert not faults, "\n" + "\n".join(faults)

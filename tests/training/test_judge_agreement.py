@@ -57,17 +57,15 @@ def judge(project):
 @pytest.fixture
 def judged(project, judge, annotator, second_annotator):
     """Three questions; people put the first before the second, the judge errs on the last."""
+    questions = [make_question(project, f"What is 8 + {number}?") for number in range(3)]
     run = launch(project, "judge", student=judge, name="First try", enqueue=False)
-    questions = []
-    for number in range(3):
-        question = make_question(project, f"What is 8 + {number}?")
+    for number, question in enumerate(questions):
         good = make_rationale(question, "good and long", seed=1)
         bad = make_rationale(question, "bad", seed=2)
         for person in (annotator, second_annotator):
             rank(question, person, {good.pk: 1, bad.pk: 2})
         ratings = {good.pk: 9.0, bad.pk: 2.0 if number < 2 else 10.0}
         store_verdicts(run, [line_of(question, ratings)])
-        questions.append(question)
     result = {
         "version": VERSION,
         "prompt": "Judge <em>this</em>: {rationale}",
@@ -154,7 +152,8 @@ def test_more_verdicts_cost_no_more_queries(
         client.get(reverse("judges", args=["orchard"]))
 
 
-def test_the_form_asks_for_a_judge_and_a_rubric(client, researcher, judge):
+def test_the_form_asks_for_a_judge_and_a_rubric(client, researcher, project, judge):
+    make_question(project)
     client.force_login(researcher)
     url = reverse("run-new", args=["orchard"])
     page = client.get(url, {"kind": "judge"}).content.decode()
@@ -165,7 +164,7 @@ def test_the_form_asks_for_a_judge_and_a_rubric(client, researcher, judge):
     form = {"kind": "judge", "student": judge.pk, "seed": "0", "host_class": "cpu"}
     form |= {"split": "all", "mode": "pairwise", "roles": ["student"], "style": "auto"}
     answer = client.post(url, form)
-    assert answer.status_code == 302, answer.content.decode()
+    assert answer.status_code == 302
     run = judge.runs.get()
     assert (run.config["mode"], run.config["roles"], run.config["style"]) == (
         "pairwise",
