@@ -29,6 +29,8 @@ from curation.models import (
 )
 from curation.queues import shown_order
 
+LONGEST_NOTE = 5000  # characters
+
 
 def may_adjudicate(queue: Queue, user: User) -> bool:
     """Researchers and owners, and whom the queue names."""
@@ -128,6 +130,11 @@ def decide(
             "submit again to put yours in its place."
         )
     _check(item, ranks, decisions)
+    if len(note) > LONGEST_NOTE:
+        raise ValidationError(
+            f"The note has {len(note):,} characters, and at most {LONGEST_NOTE:,} are kept. "
+            "Shorten it."
+        )
     live.update(superseded_at=timezone.now())
     return Adjudication.objects.create(
         question_id=item.question_id,
@@ -136,7 +143,7 @@ def decide(
         shown_order=list(shown_order),
         ranks={str(pk): rank for pk, rank in standard_ranks(ranks).items()},
         decisions={str(pk): decision for pk, decision in decisions.items()},
-        note=note[:5000],
+        note=note,
     )
 
 

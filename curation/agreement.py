@@ -38,7 +38,7 @@ from curation.concordance import (
     mid_ranks_of,
     taus,
 )
-from curation.models import Figure, Measure, Project, Queue, Window
+from curation.models import Figure, Measure, Project, Queue, Review, Window
 from curation.resampling import bundles, interval, interval_of_median, ratio, sums
 from curation.testimony import Judgements, read
 
@@ -79,18 +79,26 @@ def measure_stale() -> int:
 
 
 def _stale_projects(now: datetime) -> list[Project]:
-    """Projects with a queue that was measured after they were, and not just now."""
+    """Projects that were not measured just now, and where a queue was since, or something was
+    said outside all queues."""
     own, queues = Q(figures__queue=None), Q(figures__queue__isnull=False)
     found = Project.objects.annotate(
         measured=Max("figures__computed_at", filter=own),
         moved=Max("figures__computed_at", filter=queues),
-    ).exclude(moved=None)
-    return [
-        project
-        for project in found
-        if project.measured is None  # type: ignore[attr-defined]
-        or (project.measured < project.moved and project.measured < now - PROJECT_EVERY)  # type: ignore[attr-defined]
-    ]
+    ).exclude(moved=None, measured=None)
+    return [project for project in found if _is_stale(project, now)]
+
+
+def _is_stale(project: Any, now: datetime) -> bool:
+    """`project` carries when it was `measured`, and when the last of its queues was: `moved`."""
+    if project.measured is None:
+        return True
+    if project.measured >= now - PROJECT_EVERY:
+        return False
+    beside = Review.objects.filter(
+        assignment=None, created_at__gt=project.measured, rationale__question__project=project
+    )
+    return bool(project.moved and project.measured < project.moved) or beside.exists()
 
 
 Row = dict[str, Any]

@@ -130,6 +130,8 @@ TRAILS = {
         Trail("project", "Settings", "curation.Project", "id", lambda e: e.name),
         Trail("member", "Member", "curation.Membership", "project",
               lambda e: str(e.user), with_rows=("user",)),
+        Trail("account", "Account", "curation.User", "pgh_obj__memberships__project",
+              lambda e: e.username),
         Trail("queue", "Queue", "curation.Queue", "project", lambda e: e.name),
         Trail("queue-person", "Person of a queue", "curation.QueuePerson", "queue__project",
               lambda e: f"{e.user} in {e.queue}", with_rows=("user", "queue")),

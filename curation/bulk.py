@@ -18,7 +18,7 @@ from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from curation import browsing, jobs, rationale_browsing
+from curation import browsing, counters, jobs, rationale_browsing
 from curation.browsing import Search
 from curation.models import (
     Job,
@@ -195,17 +195,22 @@ def judge(deed: Deed, keys: list[int], by: User) -> int:
     The questions are the locks, as in `judging.review`, taken in the order of their keys.
     """
     questions = Question.objects.filter(rationales__in=keys).order_by("pk").values("pk")
-    list(Question.objects.select_for_update(no_key=True).filter(pk__in=questions).order_by("pk"))
+    asked = Question.objects.select_for_update(no_key=True).filter(pk__in=questions).order_by("pk")
+    locked = list(asked.values_list("pk", flat=True))
     live = Review.objects.live().filter(reviewer=by, rationale__in=keys)
     reasons, note = [reason[:60] for reason in deed.reasons], deed.note[:5000]
     said = live.filter(decision=deed.what, reasons=reasons, note=note)
     already = set(said.values_list("rationale", flat=True))
     new = [pk for pk in keys if pk not in already]
-    live.filter(rationale__in=new).update(superseded_at=timezone.now())
+    replaced = live.filter(rationale__in=new)
+    items = set(replaced.exclude(assignment=None).values_list("assignment__item", flat=True))
+    replaced.update(superseded_at=timezone.now())
     Review.objects.bulk_create(
         Review(rationale_id=pk, reviewer=by, decision=deed.what, reasons=reasons, note=note)
         for pk in new
     )
+    if new:
+        counters.note_said(locked, items)
     return len(new)
 
 

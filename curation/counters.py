@@ -6,11 +6,12 @@ figures ought to be; `manage.py recount` compares and mends.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Max, Q
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
 from django.utils import timezone
 
 from curation.concordance import kendalls_w, splits
@@ -39,6 +40,25 @@ def count_submitted(held: Assignment, before: str) -> None:
         complete=F("complete") + int(item.submitted == item.overlap),
         agreement_is_stale=True,
     )
+
+
+def note_said(questions: Collection[int], items: Collection[int] = ()) -> None:
+    """Something was said of these questions outside the queues that hold them, by a judge model
+    or in bulk: their agreement is computed anew. Of `items`, judgements were superseded by it, so
+    that what their people said together has changed. Call it in that transaction."""
+    for item in QueueItem.objects.filter(pk__in=items).order_by("pk").select_for_update():
+        item.concordance, item.is_split = (
+            agreement_on(item) if item.submitted > 1 else (None, False)
+        )
+        item.save(update_fields=["concordance", "is_split"])
+    fresh = Queue.objects.filter(
+        Exists(QueueItem.objects.filter(queue=OuterRef("pk"), question__in=questions)),
+        agreement_is_stale=False,
+    )
+    # In the order of their keys, so that two such deeds do not wait in a circle.
+    locked = fresh.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True)
+    if keys := list(locked):
+        Queue.objects.filter(pk__in=keys).update(agreement_is_stale=True)
 
 
 def count_skipped(held: Assignment) -> None:

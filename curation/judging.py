@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from curation.counters import count_submitted
+from curation.counters import count_submitted, note_said
 from curation.leases import HOLDING, free_slot, settle
 from curation.models import (
     Asked,
@@ -85,7 +85,9 @@ def rank(
     """
     _check_ranks(question, ranks)
     _lock(question.pk)
-    return _rank(question, judge, ranks, shown_order, seconds, assignment, note)
+    ranking = _rank(question, judge, ranks, shown_order, seconds, assignment, note)
+    note_said([question.pk])
+    return ranking
 
 
 def _rank(
@@ -127,7 +129,10 @@ def review(
     """Record that `reviewer` accepts or rejects the rationale, instead of what they said before."""
     verdict = _checked(Verdict(decision, tuple(reasons), note))
     _lock(rationale.question_id)
-    rationale.reviews.live().filter(reviewer=reviewer).update(superseded_at=timezone.now())
+    replaced = rationale.reviews.live().filter(reviewer=reviewer)
+    items = list(replaced.exclude(assignment=None).values_list("assignment__item", flat=True))
+    replaced.update(superseded_at=timezone.now())
+    note_said([rationale.question_id], items)
     return Review.objects.create(
         rationale=rationale,
         reviewer=reviewer,

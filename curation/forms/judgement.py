@@ -7,7 +7,7 @@ The fields are plain inputs, so the page works without JavaScript; keys and drag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
@@ -17,6 +17,8 @@ from curation.judging import Verdict, draft_of
 from curation.stepping import StepsSaid
 
 MOST_STEPS = 100_000
+LONGEST_NOTE = 5000
+_CARD = re.compile(r"(?:rank|decision|wrong)-(\d{1,18})")
 _LABEL = re.compile(r"label-(\d{1,18})-(\d{1,6})")
 
 
@@ -35,7 +37,8 @@ class Judgement:
     @classmethod
     def of(cls, post: QueryDict, shown: Iterable[int]) -> Judgement:
         """Read the fields of the rationales shown. What makes no sense is named in `wrong`."""
-        ranks, verdicts, steps, wrong = {}, {}, {}, []
+        shown = list(shown)
+        ranks, verdicts, steps, wrong = {}, {}, {}, _strange(post, shown)
         labels = _labels(post)
         for number, pk in enumerate(shown, 1):
             try:
@@ -48,6 +51,7 @@ class Judgement:
             verdict = _verdict(post, pk)
             if verdict is not None:
                 verdicts[pk] = verdict
+                wrong += _objections(number, verdict)
             try:
                 first_wrong = _step(post.get(f"wrong-{pk}", ""))
             except ValueError:
@@ -108,13 +112,37 @@ def _place(text: str) -> int | None:
 
 
 def _verdict(post: QueryDict, pk: int) -> Verdict | None:
-    decision = post.get(f"decision-{pk}", "")
-    if not decision:
+    """A note without a decision is kept in the draft and refused when it is submitted."""
+    decision, note = post.get(f"decision-{pk}", ""), storable(post.get(f"note-{pk}", ""))
+    if not decision and not note:
         return None
-    reasons = post.getlist(f"reason-{pk}" if decision == "reject" else f"merit-{pk}")
-    return Verdict(
-        storable(decision), tuple(map(storable, reasons)), storable(post.get(f"note-{pk}", ""))
-    )
+    kinds = {"reject": f"reason-{pk}", "accept": f"merit-{pk}"}
+    reasons = post.getlist(kinds.get(decision, ""))
+    return Verdict(storable(decision), tuple(map(storable, reasons)), note)
+
+
+def _objections(number: int, verdict: Verdict) -> Iterator[str]:
+    if len(verdict.note) > LONGEST_NOTE:
+        yield (
+            f"The note on rationale {number} has {len(verdict.note):,} characters, and at most "
+            f"{LONGEST_NOTE:,} are kept. Shorten it."
+        )
+    if not verdict.decision:
+        yield (
+            f"The note on rationale {number} belongs to a verdict. Accept or reject the "
+            "rationale, or clear the note."
+        )
+
+
+def _strange(post: QueryDict, shown: Collection[int]) -> list[str]:
+    """A form of another group, or of none: what it says is of cards that are not here."""
+    named = {int(found[1]) for key in post if post[key] and (found := _CARD.fullmatch(key))}
+    if not named - set(shown):
+        return []
+    return [
+        f"{len(named - set(shown))} of the rationales that were sent were not shown in this "
+        "group. Nothing was stored; judge the group as it stands here."
+    ]
 
 
 def _step(text: str) -> int | None:

@@ -138,6 +138,13 @@ class Review(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(assignment=None),
+                name="reviews_outside_queues",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["rationale", "reviewer"],

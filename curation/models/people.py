@@ -13,7 +13,7 @@ from django.urls import reverse
     pghistory.InsertEvent(),
     pghistory.UpdateEvent(),
     pghistory.DeleteEvent(),
-    exclude=["password", "last_login"],
+    exclude=["password", "last_login", "preferences"],
 )
 class User(AbstractUser):
     """A person with a login. What they may do is decided per project, by `Membership`."""

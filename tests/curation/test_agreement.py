@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from scipy.stats import kendalltau
 
-from curation import gold, judging
+from curation import bulk, gold, judging
 from curation.agreement import measure, measure_stale
 from curation.agreement_items import Between, pairs_behind
+from curation.bulk import Deed, Errand
 from curation.judging import submit
 from curation.leases import claim
 from curation.models import Figure, Measure, Queue, Ranking, Review, Window
@@ -199,6 +200,27 @@ def test_only_what_is_stale_is_measured_and_not_too_often(project, judged):
     assert measure_stale() == 0, "a moment ago is soon enough"
     Figure.objects.update(computed_at=timezone.now() - timedelta(minutes=5))
     assert measure_stale() == 1, "the queue, but its project less often"
+
+
+def test_a_judge_that_ranks_makes_the_queue_stale(project, judged):
+    measure_stale()
+    assert not Queue.objects.filter(agreement_is_stale=True).exists()
+    question = judged.items.earliest("pk").question
+    places = {pk: n for n, pk in enumerate(question.rationales.values_list("pk", flat=True), 1)}
+    judging.rank(question, make_model(project, "judge"), places)
+    assert Queue.objects.get(pk=judged.pk).agreement_is_stale
+
+
+def test_what_is_said_in_bulk_of_questions_in_no_queue_reaches_the_project(
+    project, judged, researcher
+):
+    measure_stale()
+    lonely = make_group(project, text="In no queue")
+    Figure.objects.update(computed_at=timezone.now() - timedelta(hours=1))
+    assert measure_stale() == 0
+    keys = tuple(lonely.rationales.values_list("pk", flat=True))
+    bulk.send(project, Errand("rationales", Deed("accept"), keys), researcher)
+    assert measure_stale() == 1, "the project"
 
 
 def test_a_task_for_what_is_gone_does_nothing(project):

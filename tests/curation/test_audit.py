@@ -61,6 +61,19 @@ def test_an_entry_says_what_was_and_what_became(project, annotator):
     assert entry.about == "anna"
 
 
+def test_an_account_that_is_switched_off_is_told_to_its_projects(project, annotator, stranger):
+    annotator.preferences = {"review_layout": "stack"}
+    annotator.save()
+    annotator.is_active = False
+    annotator.save()
+    stranger.is_active = False
+    stranger.save()
+    told = [e for e in page_of(project, Asked(kind="account"))[0] if e.deed == "changed"]
+    assert [(e.about, [(c.name, c.new) for c in e.changes]) for e in told] == [
+        ("anna", [("is active", "False")])
+    ], "tastes are nobody's business, and strangers no business of the project's"
+
+
 def test_even_the_first_change_of_a_question_says_what_was(project):
     question = make_group(project, 1)
     Question.objects.filter(pk=question.pk).update(reference_answer="12")
@@ -184,7 +197,6 @@ def test_other_apps_add_their_histories(project):
 
 
 def test_every_model_with_a_history_has_a_trail():
-    """But people themselves: an account belongs to no project."""
     from django.apps import apps
     from pghistory.models import Event
 
@@ -193,4 +205,4 @@ def test_every_model_with_a_history_has_a_trail():
         for model in apps.get_models()
         if issubclass(model, Event) and not model._meta.proxy
     }
-    assert tracked - {"curation.User"} == {trail.model for trail in audit.TRAILS.values()}
+    assert tracked == {trail.model for trail in audit.TRAILS.values()}

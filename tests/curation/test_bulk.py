@@ -8,12 +8,14 @@ from django.urls import reverse
 
 from curation import bulk, jobs
 from curation.bulk import Deed, Errand, Outcome, send
-from curation.judging import review
+from curation.judging import review, submit
+from curation.leases import claim
 from curation.models import (
     Job,
     Membership,
     Project,
     Question,
+    Queue,
     Review,
 )
 from tests.make import make_group, make_queue
@@ -57,6 +59,23 @@ def test_a_changed_mind_supersedes_and_leaves_others_alone(project, group, resea
     ]
     assert live.filter(note="takes 3 for 8", reasons=["misread"]).count() == 2
     assert Review.objects.exclude(superseded_at=None).count() == 1
+
+
+def test_what_is_said_in_bulk_makes_agreement_stale_and_mends_the_items(
+    project, group, researcher, annotator
+):
+    queue = make_queue(project, overlap=2)
+    other = make_queue(project, name="Another", filter={"source": "elsewhere"})
+    for person, decision in ((researcher, "accept"), (annotator, "reject")):
+        held = claim(queue, person)
+        submit(held, {}, {min(held.shown_order): decision})
+    Queue.objects.update(agreement_is_stale=False)
+    assert queue.items.get().is_split
+    first = min(keys_of(group))
+    done(project, Errand("rationales", Deed("reject"), (first,)), researcher)
+    assert Queue.objects.get(pk=queue.pk).agreement_is_stale
+    assert not Queue.objects.get(pk=other.pk).agreement_is_stale, "it does not hold the question"
+    assert not queue.items.get().is_split, "the vote that split it was superseded"
 
 
 def test_all_that_match_means_all_that_match_now(project, group, researcher):

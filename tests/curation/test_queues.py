@@ -9,7 +9,17 @@ from django.urls import reverse
 from curation import counters, gold, judging, leases, priorities
 from curation.judging import submit
 from curation.leases import claim, claim_ahead, expire, skip
-from curation.models import Assignment, AssignmentStatus, Gold, Queue, QueueItem, Rationale, Tally
+from curation.models import (
+    Assignment,
+    AssignmentStatus,
+    Gold,
+    Membership,
+    Queue,
+    QueueItem,
+    Rationale,
+    Tally,
+    User,
+)
 from curation.progress import people_in
 from curation.queues import Filter, count_matches
 from tests.make import make_group, make_model, make_queue
@@ -159,6 +169,15 @@ def test_settings_name_people_and_thresholds(client, project, groups, researcher
     assert [(p.user, p.judges) for p in queue.people.all()] == [(annotator, True)]
     client.post(url, said)
     assert not queue.people.exists()
+
+
+def test_settings_name_people_of_four_figures_too(client, project, groups, researcher):
+    many = User.objects.create(pk=12_345, username="late")
+    Membership.objects.create(project=project, user=many, role="annotator")
+    client.force_login(researcher)
+    queue = make_queue(project)
+    page = client.get(reverse("queue-settings", args=[project.slug, queue.pk])).content.decode()
+    assert 'name="judges-12345"' in page
 
 
 def test_too_few_people_for_the_overlap_are_refused(client, project, groups, researcher, annotator):

@@ -206,6 +206,50 @@ def test_silence_is_refused_and_what_was_typed_comes_back(client, at):
     assert not Ranking.objects.exists()
 
 
+def test_a_form_of_another_group_is_refused_and_stores_nothing(client, at):
+    client.get(at())
+    held = Assignment.objects.get()
+    foreign = {"rank-999999": "1", "decision-999998": "accept"}
+    refused = client.post(at("review-item", held.pk), fields(held, 1, 2, 3, **foreign))
+    assert refused.status_code == 422
+    assert "2 of the rationales that were sent were not shown" in refused.content.decode()
+    assert not Ranking.objects.exists()
+
+
+def test_a_note_of_a_megabyte_is_refused_and_comes_back(client, at):
+    client.get(at())
+    held = Assignment.objects.get()
+    first = held.shown_order[0]
+    said = {f"decision-{first}": "reject", f"note-{first}": "n" * 1_000_000}
+    refused = client.post(at("review-item", held.pk), said)
+    assert refused.status_code == 422
+    assert "The note on rationale 1 has 1,000,000 characters" in refused.content.decode()
+    assert "n" * 1_000_000 in refused.content.decode(), "nothing is lost"
+    assert not Review.objects.exists()
+
+
+def test_a_note_without_a_verdict_is_kept_and_asked_about(client, at):
+    client.get(at())
+    held = Assignment.objects.get()
+    first = held.shown_order[0]
+    said = fields(held, 1, 2, 3) | {f"note-{first}": "Line 2 is odd.\0", f"decision-{first}": ""}
+    client.post(at("review-draft", held.pk), said)
+    assert "Line 2 is odd." in client.get(at()).content.decode(), "the draft has it"
+    refused = client.post(at("review-item", held.pk), said)
+    assert "The note on rationale 1 belongs to a verdict" in refused.content.decode()
+    assert not Ranking.objects.exists()
+
+
+def test_bytes_that_are_no_text_do_no_harm(client, at):
+    client.get(at())
+    held = Assignment.objects.get()
+    first = held.shown_order[0]
+    body = f"decision-{first}=reject&note-{first}=a%00b%ED%A0%80%FFc".encode()
+    form = "application/x-www-form-urlencoded"
+    client.post(at("review-item", held.pk), body, content_type=form)
+    assert Review.objects.get().note.startswith("ab")
+
+
 def test_right_as_shown_is_one_tick(client, at):
     client.get(at())
     held = Assignment.objects.get()

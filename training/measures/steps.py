@@ -16,7 +16,7 @@ from itertools import islice
 
 from training.measures.arithmetic import LONGEST, NUMBER, Tree, Unreadable, compute, form, parse
 
-STEPS_VERSION = "1"  # stored beside shares of valid steps: another one as soon as one may differ
+STEPS_VERSION = "2"  # stored beside shares of valid steps: another one as soon as one may differ
 MOST = 1000  # steps of one thought
 
 _MARK = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,40})>>")
@@ -126,7 +126,8 @@ def _step(left: str, right: str) -> Step | None:
 
 
 def _rounding(number: str) -> Fraction:
-    """Half a unit of the last digit shown; a whole number has to be exact."""
+    """Half a unit of the last digit shown, of the ninth at most (what a computer printed as
+    `0.6199999999999992` is 0.62); a whole number has to be exact."""
     _, point, decimals = number.strip("%$€£ ").partition(".")
-    unit = Fraction(1, 10 ** len(decimals)) / (100 if number.endswith("%") else 1)
+    unit = Fraction(1, 10 ** min(len(decimals), 9)) / (100 if number.endswith("%") else 1)
     return unit / 2 if point else Fraction(0)
