@@ -16,12 +16,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from curation.artifacts import artifact_uri, filesystem, project_path
 from training.fetching import BROUGHT, MANIFEST, Cache, cache_limit, discard
@@ -165,7 +166,7 @@ def plain(url: str) -> str:
 
 def work_root() -> Path:
     """Where this host keeps the folders that it works in."""
-    return Path(os.environ.get("STILLROOM_VAR") or tempfile.gettempdir()) / "work"
+    return Path(os.environ.get("STILLROOM_VAR") or settings.BASE_DIR / "var") / "work"
 
 
 def host_cache() -> Cache:

@@ -61,6 +61,7 @@ def environment(threads: int, key_variable: str = "") -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(settings.BASE_DIR),
         "STILLROOM_SUPERVISOR_PID": str(os.getpid()),
+        "STILLROOM_KEEPER_GRACE": os.environ.get("STILLROOM_KEEPER_GRACE", ""),
     }
 
 

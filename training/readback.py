@@ -22,6 +22,7 @@ from training.models import Checkpoint, Metric, Run, RunKind
 from training.probes import store_probes
 from training.student_scores import store_scores
 from training.tail import Tail
+from training.tracking import Reports
 
 NOT_METRICS = {"step", "round"}
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
@@ -35,6 +36,7 @@ class ReadBack:
 
     run: Run
     folder: RunFolder
+    reports: Reports = field(default_factory=Reports)
     metrics: Tail = field(init=False)
     samples: Tail = field(init=False)
     scores: Tail = field(init=False)
@@ -56,6 +58,7 @@ class ReadBack:
         """Everything new since the last time."""
         for rows in self.metrics.rows():
             store_metrics(self.run, rows)
+            self.reports.tell(rows)
         if self.run.kind == RunKind.GENERATE:
             for rows in self.samples.rows():
                 store_draws(self.run, rows)

@@ -46,6 +46,7 @@ from training.layout import lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
 from training.storing import FULL, FileGone, StoreAway, patiently
+from training.tracking import NoTracker, Reports
 from training.webhooks import announce_run
 
 log = structlog.get_logger()
@@ -130,7 +131,7 @@ class Attempt:
             self.end(RunStatus.CANCELLED)
         except GoingDown:
             self.give_back()
-        except FileGone as error:
+        except (FileGone, NoTracker) as error:
             self.end(RunStatus.FAILED, error=str(error))
         except StoreAway as error:
             self.try_again(str(error))
@@ -157,9 +158,9 @@ class Attempt:
         lay_out(self.run, folder.path, threads(), self.keep, model)
         if (folder.path / "dataset.jsonl").stat().st_size == 0:
             return self.end_without_questions()
+        reader = ReadBack(self.run, folder, Reports.of(self.run, folder.path))
         key = self.run.student.api_key_variable if self.run.student else ""
         engine = process.start(folder.path, self.command, process.environment(threads(), key))
-        reader = ReadBack(self.run, folder)
         try:
             code = self.watch(engine, reader, folder)
         except Interrupted as why:
@@ -171,6 +172,7 @@ class Attempt:
         finally:
             process.kill(engine)
         reader.read()
+        reader.reports.close()
         self.judge(code, folder)
 
     def remember(self, folder: RunFolder) -> None:
@@ -240,6 +242,7 @@ class Attempt:
         grace = GRACE_ON_SHUTDOWN if isinstance(why, GoingDown) else GRACE_ON_CANCEL
         self.stop_politely(engine, grace)
         reader.read()
+        reader.reports.close()
         self.push_last(folder, PATIENCE_ON_SHUTDOWN if isinstance(why, GoingDown) else None)
         if isinstance(why, CancelAsked):
             register_checkpoints(self.run, folder)

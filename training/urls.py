@@ -1,6 +1,7 @@
 from django.urls import path
 
 from training.views import (
+    checkpoints,
     compare,
     evaluations,
     experiments,
@@ -38,9 +39,7 @@ urlpatterns = [
     path("p/<slug:slug>/experiments/", experiments.experiment_list, name="experiments"),
     path("p/<slug:slug>/experiments/new/", experiments.experiment_new, name="experiment-new"),
     path("p/<slug:slug>/experiments/<int:pk>/", experiments.experiment_page, name="experiment"),
-    path(
-        "p/<slug:slug>/experiments/<int:pk>/do/", experiments.experiment_do, name="experiment-do"
-    ),
+    path("p/<slug:slug>/experiments/<int:pk>/do/", experiments.experiment_do, name="experiment-do"),
     path("p/<slug:slug>/runs/", runs.run_list, name="runs"),
     path("p/<slug:slug>/runs/new/", launching.run_new, name="run-new"),
     path("p/<slug:slug>/runs/rehearse/", launching.run_rehearse, name="run-rehearse"),
@@ -81,6 +80,11 @@ urlpatterns = [
         "p/<slug:slug>/rationales/<int:pk>/lineage/",
         lineage.rationale_lineage,
         name="rationale-lineage",
+    ),
+    path(
+        "p/<slug:slug>/checkpoints/<int:pk>/download/",
+        checkpoints.checkpoint_download,
+        name="checkpoint-download",
     ),
     path(
         "p/<slug:slug>/checkpoints/<int:pk>/lineage/",

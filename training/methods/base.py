@@ -324,6 +324,12 @@ class MethodConfig(BaseModel):
         description="How many questions every probe answers, always the same; 0 makes no probe.",
         json_schema_extra=grouped("Checkpoints and probes"),
     )
+    report_to: list[Literal["tensorboard", "trackio", "mlflow", "wandb"]] = Field(
+        [],
+        title="Report to",
+        description="Trackers that get the metrics too; each has to be installed on the GPU host.",
+        json_schema_extra=grouped("Reports"),
+    )
 
     @model_validator(mode="after")
     def _adapters_are_not_sharded(self) -> MethodConfig:

@@ -332,6 +332,18 @@ class Worker(models.Model):
         return self.silent_for < SILENT_AFTER
 
     @property
+    def memory_share(self) -> float | None:
+        """How much of its memory is in use, from 0 to 1."""
+        known = self.memory_bytes and self.memory_used_bytes is not None
+        return self.memory_used_bytes / self.memory_bytes if known else None  # type: ignore
+
+    @property
+    def clock_words(self) -> str:
+        """How far its clock is off, for a person."""
+        off = round(self.clock_ahead or 0.0)
+        return f"{abs(off):,} s {'ahead' if off > 0 else 'behind'}"
+
+    @property
     def clock_is_off(self) -> bool:
         """By so much that its logs mislead, and an object store refuses its signatures soon."""
         return abs(self.clock_ahead or 0.0) > CLOCK_TOLERANCE

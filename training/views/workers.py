@@ -14,7 +14,7 @@ from training.workers import queue_lengths
 def worker_list(request: Request, slug: str) -> HttpResponse:
     """Workers serve every project; a run of another project is not named here."""
     project = get_project_for(request.user, slug)
-    workers = list(Worker.objects.select_related("running"))
+    workers = list(Worker.objects.select_related("running").order_by("silent_for", "name"))
     for worker in workers:
         if worker.running and worker.running.project_id == project.pk:
             worker.running.project = project
@@ -30,6 +30,12 @@ def worker_list(request: Request, slug: str) -> HttpResponse:
         }
         for name, label in HostClass.choices
     ]
-    context = {"project": project, "section": "workers", "workers": workers, "queues": queues}
+    context = {
+        "project": project,
+        "section": "workers",
+        "workers": workers,
+        "queues": queues,
+        "off": [worker for worker in workers if worker.is_alive and worker.clock_is_off],
+    }
     part = "#alive" if request.htmx else ""
     return render(request, f"training/worker_list.html{part}", context)
