@@ -119,19 +119,27 @@ class Crowd:
         self.thinking = THINKING
 
     def sign_in(self, annotators: int) -> None:
-        """One after another through the form; the server lets a minute have so many."""
+        """One after another; through the form where the database is out of reach."""
         for number in range(1, annotators + 1):
             session, dice = Session(self.url), random.Random(number)
-            session.sign_in(f"{self.arguments.people}-{number:03}", self.password)
+            self._let_in(session, f"{self.arguments.people}-{number:03}")
             plain = number % 4 == 0
             self.annotators.append(
                 Annotator(session, self.review, self._think(dice), dice, plain=plain)
             )
         for number in range(1, self.arguments.readers + 1):
             session = Session(self.url)
-            session.sign_in(f"reader-{number:03}", self.password)
+            self._let_in(session, f"reader-{number:03}")
             project = f"/p/{self.arguments.project}/"
             self.readers.append(Reader(session, project, 2.0, random.Random(-number)))
+
+    def _let_in(self, session: Session, name: str) -> None:
+        """The form lets a minute have so many; two hundred would take seven."""
+        if self.arguments.base_url:
+            return session.sign_in(name, self.password)
+        from benchmarks._load.record import cookies_of
+
+        session.cookies |= cookies_of(name)
 
     def _think(self, dice: random.Random) -> Callable[[], float]:
         return lambda: dice.uniform(0.5, 1.5) * self.thinking

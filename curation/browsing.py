@@ -219,9 +219,9 @@ def by_author(found: QuerySet[Question], search: Search) -> QuerySet[Question]:
         found = found.filter(Exists(rationales))
     right, wrong = marked(1, search.role), marked(0, search.role)
     conditions = {
-        "all": Q(right) & ~Q(wrong),
-        "mixed": Q(right) & Q(wrong),
-        "none": Q(wrong) & ~Q(right),
+        "all": right & ~wrong,
+        "mixed": right & wrong,
+        "none": wrong & ~right,
     }
     return found.filter(conditions[search.right]) if search.right in conditions else found
 
@@ -257,10 +257,18 @@ def last_scores(scorer: str) -> QuerySet[Score]:
     return Score.objects.filter(~Exists(newer), scorer=scorer)
 
 
-def marked(value: int, role: str) -> Exists:
+def marked(value: int, role: str) -> Q:
     """Whether a rationale of the question's was last scored so: 1 is right, 0 wrong."""
     scores = last_scores(CORRECT).filter(rationale__question=OuterRef("pk"), value=value)
-    return Exists(scores.filter(rationale__role=role) if role else scores)
+    return there(scores.filter(rationale__role=role) if role else scores)
+
+
+def there(rows: QuerySet[Any]) -> Q:
+    """Whether there is such a row, asked row by row.
+
+    Of `EXISTS`, PostgreSQL may gather all the rows of the table before it reads a page.
+    """
+    return Q(IsNull(Subquery(rows.values("pk")[:1]), False))
 
 
 def page_of(

@@ -6,7 +6,7 @@ moves no other row to a page that has been read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from django.db.models import F, Model, Q, QuerySet
 from psycopg.errors import QueryCanceled
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 COUNTED = 10_000  # an exact count of more rows than this costs more than the page
 PATIENCE = 300  # milliseconds for a count; a rare filter reads the whole table
 
@@ -75,24 +76,42 @@ class Slice(Generic[M]):
     after: str | None = None
 
 
+Whole = Callable[[QuerySet[M]], QuerySet[M]]
+
+
 def page(
-    found: QuerySet[M], order: Order, size: int, after: str | None = None, before: str | None = None
+    found: QuerySet[M],
+    order: Order,
+    size: int,
+    after: str | None = None,
+    before: str | None = None,
+    whole: Whole[M] = lambda rows: rows,
 ) -> Slice[M]:
-    """The rows after a key, or those that end before one; the first without either."""
+    """The rows after a key, or those that end before one; the first without either. `whole` adds
+    what is to be read with each."""
     if order.column != "pk":
         found = found.annotate(sort_value=F(order.column))  # type: ignore[assignment]
     ends, begins = order.read(before), order.read(after)
     if ends:
-        rows = _some(found.filter(order.beyond(ends, backward=True)), order.ordering(True), size)
+        rows = _some(
+            found.filter(order.beyond(ends, backward=True)), order.ordering(True), size, whole
+        )
         return _slice(rows[:size][::-1], order, len(rows) > size, True)
     rest = found.filter(order.beyond(begins)) if begins else found
-    rows = _some(rest, order.ordering(), size)
+    rows = _some(rest, order.ordering(), size, whole)
     return _slice(rows[:size], order, bool(begins), len(rows) > size)
 
 
-def _some(found: QuerySet[M], ordering: Sequence[str], size: int) -> list[M]:
-    """One more than the page, to know whether there are more."""
-    return list(found.order_by(*ordering)[: size + 1])
+def _some(found: QuerySet[M], ordering: Sequence[str], size: int, whole: Whole[M]) -> list[M]:
+    """One more than the page, to know whether there are more.
+
+    By key alone the keys are chosen first and their rows read then: an index that holds what is
+    asked for is walked without a look at the rows.
+    """
+    if len(ordering) > 1:
+        return list(whole(found).order_by(*ordering)[: size + 1])
+    keys = found.order_by(*ordering).values("pk")[: size + 1]
+    return list(whole(found.model._default_manager.filter(pk__in=keys)).order_by(*ordering))
 
 
 def _slice(rows: list[M], order: Order, has_before: bool, has_after: bool) -> Slice[M]:
@@ -105,6 +124,20 @@ def _slice(rows: list[M], order: Order, has_before: bool, has_after: bool) -> Sl
     )
 
 
+def patiently(ask: Callable[[], T]) -> T | None:
+    """What a query answers within `PATIENCE`; None where it would take longer."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE}")
+            answer = ask()
+            cursor.execute("SET LOCAL statement_timeout = DEFAULT")
+    except OperationalError as error:
+        if not isinstance(error.__cause__, QueryCanceled):
+            raise
+        return None
+    return answer
+
+
 @dataclass(frozen=True)
 class Count:
     """How many there are, as far as could be counted while nobody has to wait."""
@@ -115,14 +148,8 @@ class Count:
 
     @classmethod
     def of(cls, found: QuerySet[Any]) -> Count:
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE}")
-                number = found.order_by()[: COUNTED + 1].count()
-                cursor.execute("SET LOCAL statement_timeout = DEFAULT")
-        except OperationalError as error:
-            if not isinstance(error.__cause__, QueryCanceled):
-                raise
+        number = patiently(lambda: found.order_by()[: COUNTED + 1].count())
+        if number is None:
             return cls(0, False, False)
         return cls(min(number, COUNTED), number <= COUNTED)
 

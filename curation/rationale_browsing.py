@@ -14,7 +14,16 @@ from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.models.functions import Left
 
 from curation import keyset
-from curation.browsing import CORRECT, PAGE, Sought, last_scores, tagged, words, written_as
+from curation.browsing import (
+    CORRECT,
+    PAGE,
+    Sought,
+    last_scores,
+    tagged,
+    there,
+    words,
+    written_as,
+)
 from curation.keyset import Order
 from curation.models import (
     Decision,
@@ -103,11 +112,14 @@ def saying(given: str) -> Q:
     """Rationales that say this.
 
     Of rare words the keys are looked up first: PostgreSQL takes them for less rare than they are,
-    and would walk through the whole table for a page of them. Common words fill a page soon.
+    and would walk through the whole table for a page of them. Common words fill a page soon. A
+    phrase of common words is looked up for as long as a person waits, then taken for common.
     """
-    matches = Words.objects.filter(search=words(given))
-    keys = list(matches.values_list("pk", flat=True)[: FEW + 1])
-    return Q(pk__in=keys) if len(keys) <= FEW else Q(words__search=words(given))
+    matches = Words.objects.filter(search=words(given)).values_list("pk", flat=True)
+    keys = keyset.patiently(lambda: list(matches[: FEW + 1]))
+    if keys is None or len(keys) > FEW:
+        return there(matches.filter(rationale=OuterRef("pk")))
+    return Q(pk__among=keys)
 
 
 def answered(found: QuerySet[Rationale], right: str) -> QuerySet[Rationale]:
@@ -144,15 +156,19 @@ def page_of(
     order = _ORDERS.get(search.order, Order())
     if order.column != "pk":
         found = with_score(found, search.scorer or CORRECT)
-    found = (
-        found.select_related("question", "author_model", "author_user")
+    chosen = keyset.page(found, order, PAGE, after, before, with_its_question)
+    rows = lines_of(chosen.rows, reader, search.scorer)
+    return Lines(rows, chosen.before, chosen.after)
+
+
+def with_its_question(rows: QuerySet[Rationale]) -> QuerySet[Rationale]:
+    """What a line shows: the question, the author and the beginning; no long text."""
+    return (
+        rows.select_related("question", "author_model", "author_user")
         .annotate(beginning=Left("thought", BEGINNING))
         .defer("thought", "prompt_sent", "sampling", "token_ids", "token_logprobs",
                "question__metadata", "question__search")
     )  # fmt: skip
-    chosen = keyset.page(found, order, PAGE, after, before)
-    rows = lines_of(chosen.rows, reader, search.scorer)
-    return Lines(rows, chosen.before, chosen.after)
 
 
 def with_score(found: QuerySet[Rationale], scorer: str) -> QuerySet[Rationale]:

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import connection, transaction
+from django.test import Client
+from django.utils.crypto import get_random_string
 
 from benchmarks._load.copying import copy, reserve
 from benchmarks._load.judged import judge
@@ -94,6 +97,14 @@ def members(project: Project, name: str, count: int, role: str = "annotator") ->
         [Membership(project=project, user_id=pk, role=role) for pk in pks], ignore_conflicts=True
     )
     return pks
+
+
+def cookies_of(name: str) -> dict[str, str]:
+    """What the browser of somebody who has signed in sends."""
+    client = Client()
+    client.force_login(User.objects.get(username=name))
+    signed_in = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return {settings.SESSION_COOKIE_NAME: signed_in, "csrftoken": get_random_string(32)}
 
 
 def models(project: Project, name: str, count: int) -> list[int]:

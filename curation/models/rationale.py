@@ -57,6 +57,7 @@ class Rationale(models.Model):
         on_delete=models.RESTRICT,
         null=True,
         blank=True,
+        db_index=False,  # two indexes begin with it
         related_name="rationales",
     )
     author_user = models.ForeignKey(
@@ -110,6 +111,13 @@ class Rationale(models.Model):
         indexes = [
             models.Index(fields=["batch"]),
             models.Index(fields=["author_model", "question"]),
+            # With the question, so that lists by key find their project without reading rows.
+            models.Index(fields=["author_model", "id", "question"], name="rationales_of_an_author"),
+            models.Index(
+                fields=["role", "id", "question"],
+                condition=~Q(role="teacher"),
+                name="rationales_no_teacher_wrote",
+            ),
         ]
         triggers = [
             pgtrigger.Protect(name="a_rationale_is_never_edited", operation=pgtrigger.Update)
