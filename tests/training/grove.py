@@ -41,7 +41,7 @@ class Grove:
 
 def make_grove(project: Project, people: list[User], questions: int = 4) -> Grove:
     """base → (version 1) → first → (version 2) → second → (version 3) → third. The versions 2 and
-    3 hold samples of the checkpoint before; the second person corrects one, the first decides one.
+    3 hold samples of the checkpoint before; the last person corrects one, the first decides one.
     """
     teacher = make_model(
         project, "teacher/large", licence="mit", provider="openai", uri="http://teacher.example/v1"
@@ -65,7 +65,7 @@ def make_grove(project: Project, people: list[User], questions: int = 4) -> Grov
         for person in people:
             ranked(question, good[-1:], judge_user=person)
         ranked(question, good[-1:], judge_model=judge)
-    correct(good[1], people[1], "8 and 1 make 9", "9")
+    correct(good[1], people[-1], "8 and 1 make 9", "9")
     Adjudication.objects.create(question=asked[0], by=people[0], ranks={str(good[0].pk): 1})
     grove = Grove(project, asked, good, base, [], [])
     student = base

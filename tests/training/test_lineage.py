@@ -291,12 +291,12 @@ def test_lineage_costs_the_same_however_long(
 ):
     with django_assert_max_num_queries(22):
         rationales.lineage_of(grove.good[0], researcher)
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(22):
         checkpoints.lineage_of(grove.checkpoints[-1], named=True)
     more_of_everything(grove, [researcher, annotator])
     with django_assert_max_num_queries(22):
         rationales.lineage_of(grove.good[0], researcher)
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(22):
         found = checkpoints.lineage_of(grove.checkpoints[-1], named=True)
     assert len(found.generations) == 11
 

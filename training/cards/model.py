@@ -193,7 +193,9 @@ def data(lineage: CheckpointLineage) -> str:
     by_people = sum(person.wrote + person.corrected for person in lineage.people)
     if by_people:
         count = sum(bool(person.wrote or person.corrected) for person in lineage.people)
-        writers.append((f"{count} people", "human", f"{by_people:,}", ""))
+        writers.append(
+            (f"{count} {'person' if count == 1 else 'people'}", "human", f"{by_people:,}", "")
+        )
     sources = [
         (source.name or "no named source", f"{source.questions:,}", source.licence or "not noted")
         for source in lineage.sources
@@ -284,7 +286,7 @@ def _evaluation(evaluation: Evaluation) -> str:
         if found.value is not None:
             rows.append((measure.title, f"{found.value:.3f}", _bounds(found.low, found.high)))
     words = (
-        f"{evaluation.questions:,} questions of the {evaluation.split} split "
+        f"Questions of the {evaluation.split} split: {evaluation.questions:,} "
         f"(sha256 of their ids: `{evaluation.questions_sha256[:SHORT]}`)."
     )
     return f"{words}\n\n{table(('Measure', 'Value', '95 % interval'), rows)}"

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from curation.models import DatasetVersion, Job, LanguageModel, Project, User
-from training.lineage.descent import Descent, descent_in
+from training.lineage.descent import Descent, descent_in, roles_read
 from training.lineage.makers import SHOWN, Makers, makers_of
 from training.models import Checkpoint, Evaluation, Run, RunKind
 
@@ -77,7 +77,8 @@ class Part:
 
 @dataclass
 class Version:
-    """A dataset version with its counts as they were frozen."""
+    """A dataset version with its counts as they were frozen, and how many people and models ranked;
+    `rankings` are those of people."""
 
     number: int
     name: str
@@ -268,7 +269,7 @@ def _generation(checkpoint: Checkpoint, models: dict[int, Model], makers: Makers
 
 def _version(version: DatasetVersion, models: dict[int, Model], makers: Makers) -> Version:
     counts = version.counts
-    judged = counts.get("judgements", {})
+    people, judges, rankings = makers.judged.get(version.pk, (0, 0, 0))
     return Version(
         number=version.number,
         name=version.name,
@@ -276,21 +277,16 @@ def _version(version: DatasetVersion, models: dict[int, Model], makers: Makers) 
         questions=counts.get("questions", 0),
         rationales=counts.get("rationales", 0),
         selection=version.recipe.get("selection", "everything"),
-        people=judged.get("people", 0),
-        judges=judged.get("judges", 0),
-        rankings=judged.get("rankings", 0),
-        accepted=judged.get("accepted", 0),
+        people=people,
+        judges=judges,
+        rankings=rankings,
+        accepted=counts.get("judgements", {}).get("accepted", 0),
         parts=[
             Part(models[model] if model else None, count)
             for pk, model, count in makers.by_version
             if pk == version.pk
         ],
     )
-
-
-def roles_read(run: Run) -> set[str]:
-    """Whose rationales the run's method learns from, where its settings say so."""
-    return set(run.config.get("roles") or ["teacher", "student", "human"])
 
 
 def _writers(makers: Makers, models: dict[int, Model], chain: list[Checkpoint]) -> list[Writer]:

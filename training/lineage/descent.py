@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from django.db.models import F
+
 from curation.models import LanguageModel, Project
 from training.models import Checkpoint, Run, RunKind
 
-HEAVY = ("progress", "result", "error", "lease_owner", "folder")
+HEAVY = ("config", "progress", "result", "error", "lease_owner", "folder")
 
 
 @dataclass
@@ -55,11 +57,17 @@ class Descent:
         return sorted(found.values(), key=lambda pair: pair[0].pk)
 
 
+def roles_read(run: Run) -> set[str]:
+    """Whose rationales a run of a `Descent` learns from, where its method's settings say so."""
+    return set(run.roles or ["teacher", "student", "human"])  # type: ignore[attr-defined]
+
+
 def descent_in(project: Project) -> Descent:
     """Every training run of the project that was not thrown away, with what it wrote."""
     found = Descent()
     runs = Run.objects.filter(project=project, kind=RunKind.TRAIN).order_by("pk")
-    for run in runs.select_related("student", "dataset").defer(*HEAVY):
+    runs = runs.select_related("student", "dataset").annotate(roles=F("config__roles"))
+    for run in runs.defer(*HEAVY):
         run.project = project
         found.runs[run.pk] = run
         found.begun[run.student_id or 0].append(run)

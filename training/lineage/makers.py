@@ -56,6 +56,12 @@ where case when x.judge_user_id is null
   else v.people or x.judge_user_id = any(v.users) end
 group by 1, 2 order by 3 desc, 1, 2
 """
+HEARD = RANKED.split("\n", 2)[2].rsplit("group by", 1)[0]
+RANKED_BY_VERSION = f"""
+select v.id, count(distinct x.judge_user_id), count(distinct x.judge_model_id),
+  count(distinct x.id) filter (where x.judge_user_id is not null)
+{HEARD}group by 1
+"""
 REVIEWED = f"""
 select x.reviewer_id, count(distinct x.id) filter (where x.decision = 'accept'),
   count(distinct x.id) filter (where x.decision = 'reject')
@@ -148,6 +154,7 @@ class Makers:
 
     written: list[tuple[str, int | None, int | None, bool, int]] = field(default_factory=list)
     by_version: list[tuple[int, int | None, int]] = field(default_factory=list)
+    judged: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ranked: list[tuple[int | None, int | None, int]] = field(default_factory=list)
     reviewed: list[tuple[int, int, int]] = field(default_factory=list)
     settled: list[tuple[int, int]] = field(default_factory=list)
@@ -176,6 +183,7 @@ def makers_of(versions: Sequence[DatasetVersion], parts: Sequence[str] = ("train
         return Makers(
             written=rows(WRITTEN),
             by_version=rows(WRITTEN_BY_VERSION),
+            judged={version: tuple(counts) for version, *counts in rows(RANKED_BY_VERSION)},
             ranked=rows(RANKED),
             reviewed=rows(REVIEWED),
             settled=rows(SETTLED),

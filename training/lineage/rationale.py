@@ -27,14 +27,14 @@ from curation.models import (
     User,
 )
 from curation.work import work_of
-from training.lineage.checkpoint import roles_read
-from training.lineage.descent import Descent, descent_in
+from training.lineage.descent import Descent, descent_in, roles_read
 from training.lineage.left_out import reason
 from training.lineage.makers import SHOWN
 from training.models import Checkpoint, Evaluation, EvaluationItem, Run
 
 SCHEMA = "stillroom.lineage.rationale/1"
 EXPLAINED = 20  # the newest versions without it, whose reasons are looked up
+RUNS = 100
 
 WORDS = {
     (False, True): "wrong → right",
@@ -171,7 +171,7 @@ class Echo:
 
 @dataclass
 class RationaleLineage:
-    """Everything downstream of one rationale."""
+    """Everything downstream of one rationale; of the runs the newest hundred."""
 
     project: str
     rationale: int
@@ -189,6 +189,7 @@ class RationaleLineage:
     versions: list[Holding]
     versions_unexplained: int
     runs: list[Trained]
+    runs_total: int
     echoes: list[Echo]
     question_is_evaluated: bool
 
@@ -258,8 +259,9 @@ def lineage_of(rationale: Rationale, reader: User | None = None) -> RationaleLin
         versions_unexplained=unexplained,
         runs=[
             _trained(run, distance, rationale, descent, answers, evaluations)
-            for run, distance in below
+            for run, distance in below[-RUNS:]
         ],
+        runs_total=len(below),
         echoes=echoes_of(models),
         question_is_evaluated=bool(answers),
     )
@@ -364,7 +366,7 @@ def answers_to(question: int, models: Iterable[int]) -> dict[int, Answer]:
         item.evaluation.model_id: Answer(
             item.evaluation_id, str(item.evaluation.model), item.answer, item.correct
         )
-        for item in found.order_by("evaluation")
+        for item in found.order_by("evaluation_id")
     }
 
 

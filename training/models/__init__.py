@@ -33,7 +33,6 @@ __all__ = [
     "ExperimentStatus",
     "Happening",
     "HostClass",
-    "JudgeVerdict",
     "Iteration",
     "IterationRun",
     "JudgeVerdict",
