@@ -1,4 +1,4 @@
-"""Issue 4's last sentence, played: two people and an adjudicator in real browsers.
+"""A team's whole way in real browsers: two people judge, an adjudicator decides, a version is made.
 
 GSM8K's model solutions, four a question, through a queue with overlap 2. One person works by
 keyboard alone, one with the mouse; they judge by the same rule with a noise of their own

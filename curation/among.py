@@ -23,6 +23,6 @@ class Among(Lookup):  # type: ignore[type-arg]
     def __init__(self, lhs: Any, rhs: Any) -> None:
         super().__init__(lhs, "{" + ",".join(str(int(key)) for key in rhs) + "}")
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, parameters = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", [*parameters, self.rhs]
+        return f"{column} = ANY(%s::bigint[])", (*parameters, self.rhs)
