@@ -49,7 +49,7 @@ def version(project, tmp_path):
 def make_run(project, version, student):  # noqa: F811
     """A queued run of 24 steps that no worker was told of."""
 
-    def make(host_class: str = "gpu", **config) -> Run:
+    def make(host_class: str = "gpu", dataset=None, **config) -> Run:
         wanted = {"epochs": STEPS // 2, "groups_per_step": 1, "checkpoint_every": 5}
         wanted |= {"learning_rate": 1e-3, **config}
         return launch(
@@ -57,7 +57,7 @@ def make_run(project, version, student):  # noqa: F811
             "train",
             method="sft",
             config=wanted,
-            dataset=version,
+            dataset=dataset or version,
             student=student,
             seed=3,
             host_class=host_class,

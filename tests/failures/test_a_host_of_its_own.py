@@ -28,19 +28,24 @@ from training.models import Run, Worker
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
-WEB, GPU = "10.213.77.1", "10.213.77.2"
+# Several sessions of one machine may be at it.
+NET = f"10.213.{os.getpid() % 250}"
+WEB, GPU = f"{NET}.1", f"{NET}.2"
 
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
     """A network namespace, its cable plugged into ours."""
-    ip, name = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin"), "stillroom-test"
+    ip, name = (
+        shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin"),
+        f"stillroom-{os.getpid()}",
+    )
     if not ip:
         pytest.skip("A host of its own needs the command `ip` (Debian's package iproute2).")
     subprocess.run([ip, "netns", "delete", name], capture_output=True)
     if subprocess.run([ip, "netns", "add", name], capture_output=True).returncode:
         pytest.skip("A network namespace can only be made by root.")
-    here, there = "stillroom-web", "stillroom-gpu"
+    here, there = f"web-{os.getpid()}", f"gpu-{os.getpid()}"
     inside = [ip, "-n", name]
     try:
         for command in (
@@ -111,12 +116,15 @@ def test_a_host_with_three_urls_trains_and_evaluates(
 ):
     from config.store import configured
     from curation.artifacts import store
+    from curation.models import DatasetVersion
 
     settings.ARTIFACTS_URL = configured(f"s3://u:p@cellar/ours?endpoint_url=http://127.0.0.1:{s3}")
     assert "p@" not in settings.ARTIFACTS_URL, "what is stored of a file carries no secret"
     with Path(version.file).open("rb") as file:
-        version.file = store(f"projects/{project.pk}/versions/1/dataset.jsonl", file)
-    version.save()
+        uri = store(f"projects/{project.pk}/versions/2/dataset.jsonl", file)
+    frozen = DatasetVersion.objects.create(
+        project=project, number=2, recipe={}, sha256=version.sha256, file=uri
+    )
 
     alive = wait_for(lambda: Worker.objects.first())
     assert alive.is_alive
@@ -124,7 +132,7 @@ def test_a_host_with_three_urls_trains_and_evaluates(
     assert abs(alive.clock_ahead) < 5
     assert 0 < alive.memory_used_bytes < alive.memory_bytes
 
-    training = make_run()
+    training = make_run(dataset=frozen)
     tell(training, broker)
     wait_for(lambda: over(training))
     assert (training.status, training.error) == ("done", "")

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.make import make_question, make_rationale
 from tests.training.grove import trained
 from training import hub
 from training.cards import model_card
 from training.leaving import parcel
+from training.recipe import Recipe
+from training.versions import freeze
 
 pytestmark = pytest.mark.django_db
 
@@ -54,12 +57,19 @@ def test_the_folder_of_a_checkpoint_is_its_files_and_its_card(checkpoint, tmp_pa
     assert next(file.name for file in parcel(checkpoint)) == "README.md"
 
 
-def test_the_folder_of_a_version_is_its_export(version, tmp_path):
-    out = tmp_path / "out"
-    call_command("push", "orchard", "us/data", "--dataset", "1", "--out", str(out))
-    found = contents(out)
-    assert "README.md" in found
-    assert any(name.endswith(".jsonl") for name in found)
+def test_the_folder_of_a_version_is_its_export(project, tmp_path):
+    make_rationale(make_question(project, split="train"))
+    version = freeze(project, Recipe(selection="everything"), None, "")
+    number, pushed, exported = str(version.number), tmp_path / "pushed", tmp_path / "exported"
+    call_command("push", "orchard", "us/data", "--dataset", number, "--out", str(pushed))
+    call_command("export", "orchard", number, "--format", "sft", "--out", str(exported))
+    assert contents(pushed) == contents(exported)
+    assert "README.md" in contents(pushed)
+
+
+def test_an_unknown_format_is_named(version):
+    with pytest.raises(CommandError, match="There is no format 'xls'"):
+        call_command("push", "orchard", "us/data", "--dataset=1", "--format=xls", "--out=/nowhere")
 
 
 @pytest.fixture

@@ -42,8 +42,6 @@ class Command(BaseCommand):
                 self.stdout.write(sent(options, Path(folder)))
         except (hub.NotPushed, FileGone, ValueError) as error:
             raise CommandError(str(error)) from error
-        except KeyError as error:
-            raise CommandError(str(error.args[0])) from error
         except ImportError as error:
             raise CommandError(
                 "Pushing needs the package huggingface_hub, which the part [worker] brings."
@@ -70,7 +68,10 @@ def lay_out(options: dict[str, Any], folder: Path) -> str:
     version = DatasetVersion.objects.filter(project=project, number=options["dataset"]).first()
     if version is None:
         raise CommandError(f"There is no dataset version {options['dataset']} in this project.")
-    export_format(options["format"])
+    try:
+        export_format(options["format"])
+    except KeyError as error:
+        raise CommandError(str(error.args[0])) from error
     hub.lay_out_version(version, options["format"], folder)
     return f"{version} from Stillroom"
 
