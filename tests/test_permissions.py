@@ -120,8 +120,8 @@ TABLE: dict[str, tuple[str | None, str | None]] = {
     "webhook-secret": (None, OWN),
     "webhook-switch": (None, OWN),
     "webhook-test": (None, OWN),
-    "webhook-remove": (None, OWN),
     "delivery-again": (None, OWN),
+    "webhook-remove": (None, OWN),
 }
 # Addresses with a rule of their own, tested where they are: an assignment is its holder's alone,
 # a ticket belongs to its upload, a file to its job, and these two need no project.
