@@ -119,7 +119,7 @@ def counted(project: Project) -> list[dict[str, Any]]:
         run=Max("run"),
         **pairs,
     )
-    return list(by_judge.order_by("-run")[:MOST])
+    return [dict(row) for row in by_judge.order_by("-run")[:MOST]]
 
 
 def runs_by_version(project: Project) -> dict[tuple[int, str], list[Run]]:

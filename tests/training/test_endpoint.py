@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.models import LanguageModel, Rationale
-from tests.make import make_question
+from curation.models import LanguageModel, Rationale, Score
+from tests.make import make_question, make_rationale
 from training.launch import launch
 from training.supervise import supervise
 
@@ -86,6 +86,25 @@ def test_a_teacher_behind_a_server_writes_rationales_that_are_stored_once(projec
     again = launch(project, "generate", student=teacher, config=config, enqueue=False)
     assert supervise(again.pk, "tester", poll=0.2, enqueue=False) == "done"
     assert Rationale.objects.filter(author_model=teacher).count() == drawn.count()
+
+
+def test_a_judge_behind_a_server_gives_verdicts_or_is_counted(project, server):
+    """The demo teacher is no judge, but ends in `#### ` and a number: a rating from 0 to 100."""
+    url, name = server
+    for number in range(3):
+        make_rationale(problem(project, number), "1 + 1 = 2", answer="2")
+    judge = LanguageModel.objects.create(project=project, name=name, provider="openai", uri=url)
+    config = {"style": "compact", "lowest": 0, "highest": 100, "max_new_tokens": 100}
+    run = launch(project, "judge", student=judge, config=config, enqueue=False)
+    assert supervise(run.pk, "tester", poll=0.2, enqueue=False) == "done", run.error
+    run.refresh_from_db()
+    found = run.result
+    assert found["replies"] == 3
+    assert found["parsed"] + sum(found["faults"].values()) == 3
+    assert found["usage"]["prompt"] > 3 * 50
+    scores = Score.objects.filter(scorer="judge_rating", model=judge)
+    assert scores.count() == found["rated"] == found["parsed"]
+    assert run.verdicts.count() == 3
 
 
 def test_a_server_that_is_not_there_is_named_in_the_error(project):

@@ -97,7 +97,8 @@ def _order(line: str, letters: int) -> Said | Fault:
     classes = [[one.strip() for one in tied.split("=")] for tied in line.split(">")]
     if sorted(one for tied in classes for one in tied) != list(ascii_uppercase[:letters]):
         return Fault.LETTERS
-    ranks, place = {}, 1
+    ranks: dict[str, int] = {}
+    place = 1
     for tied in classes:
         ranks |= dict.fromkeys(tied, place)
         place += len(tied)
