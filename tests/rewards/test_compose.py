@@ -121,7 +121,7 @@ def test_judges_ratings_reach_stored_completions_as_their_mean():
 
 
 def test_every_reward_is_pure_and_says_what_it_is():
-    assert known_of_stored_only() == {"judge_rating"}
+    assert known_of_stored_only() == {"composed", "judge_rating"}
     for name, reward in reward_functions().items():
         assert reward.__doc__, name
         assert sys.modules[reward.__module__].__doc__, name

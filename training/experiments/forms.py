@@ -89,7 +89,7 @@ class ExperimentForm(forms.Form):
         for name, info in own_fields(self.method).items():
             own.setdefault(group_of(info), []).append(PREFIX + name)
         order = sorted(own, key=lambda title: title in QUIET_GROUPS)
-        return sets + [self._set(f"Training: {t.lower()}", own[t], True) for t in order]
+        return sets + [self._set(f"Training · {t}", own[t], True) for t in order]
 
     def _set(self, title: str, names: list[str], quiet: bool) -> dict[str, Any]:
         fields = [self[name] for name in names]

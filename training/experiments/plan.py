@@ -224,15 +224,15 @@ class ExperimentPlan(BaseModel):
     dev_questions: int = Field(
         0,
         ge=0,
-        title="Most questions",
-        description="A fixed choice of so many of them; 0 takes all.",
+        title="Evaluated questions",
+        description="A fixed choice of so many of that split; 0 takes all.",
         json_schema_extra=grouped("Evaluation"),
     )
     dev_samples: int = Field(
         4,
         ge=0,
         le=256,
-        title="Samples per question",
+        title="Answers sampled for each",
         description="Beside the greedy answer; diversity needs two or more.",
         json_schema_extra=grouped("Evaluation"),
     )
