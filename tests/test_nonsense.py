@@ -25,7 +25,8 @@ PARAMETERS = (
     "e", "show", "page", "from", "run", "after", "before", "kind", "status", "method", "part",
     "names", "q", "split", "source", "state", "next", "open", "role", "name", "user", "seed",
     "student", "dataset", "order", "author", "batch", "tag", "scorer", "low", "high", "verdict",
-    "who", "since", "until", "question", "deed", "pk", "all", "address", "queue",
+    "step", "group", "round", "probe", "metric", "x", "preset", "rehearsal", "preset_name",
+    "measured", "who", "since", "until", "question", "deed", "pk", "all", "address", "queue",
     "format", "url", "told_of",
 )  # fmt: skip
 

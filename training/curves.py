@@ -69,6 +69,13 @@ FROM training_metric WHERE run_id = %(run)s AND name = ANY(%(names)s)
 GROUP BY name, (step - 1) / %(stride)s ORDER BY name, 2
 """
 
+CLOCK = """
+SELECT step, passed FROM (
+  SELECT step, sum(coalesce(value, 0)) OVER (ORDER BY step) AS passed
+  FROM training_metric WHERE run_id = %(run)s AND name = 'seconds'
+) AS clock WHERE step = ANY(%(steps)s::int[])
+"""
+
 
 def curves(run: Run, names: Sequence[str], after: int) -> dict[str, Any]:
     """`{"series": {name: [[steps], [values]]}, "last": step}` of the steps later than `after`.
@@ -132,14 +139,12 @@ def means(run: Run, names: Sequence[str], most: int = 200) -> dict[str, list[tup
     return dict(found)
 
 
-def seconds_by_step(run: Run) -> dict[int, float]:
-    """How long the run had worked when each step ended, without the waits between attempts."""
-    passed, found = 0.0, {}
-    rows = Metric.objects.filter(run=run, name="seconds").order_by("step")
-    for step, value in rows.values_list("step", "value"):
-        passed += value or 0.0
-        found[step] = round(passed, 2)
-    return found
+def seconds_by_step(run: Run, steps: Sequence[float | None]) -> dict[int, float]:
+    """How long the run had worked when each of these steps ended, without the waits between
+    attempts."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLOCK, {"run": run.pk, "steps": list(steps)})
+        return {step: round(passed, 2) for step, passed in cursor.fetchall()}
 
 
 def grouped_names(found: Any) -> Names:

@@ -108,7 +108,7 @@ def curves_beside(runs: Sequence[Run], metric: str, by_seconds: bool) -> list[Ro
             continue
         steps, values = series
         if by_seconds:
-            clock = seconds_by_step(run)
+            clock = seconds_by_step(run, steps)
             kept = [(clock[s], v) for s, v in zip(steps, values, strict=True) if s in clock]
             steps, values = [x for x, _ in kept], [v for _, v in kept]
         found.append({"run": run.pk, "title": title_of(run), "x": steps, "y": values})

@@ -96,7 +96,7 @@
     const accent = colour("accent");
     const few = data.get(name)[0].length < 3;
     const series = view.smoothing
-      ? [line(name, accent, { alpha: 0.3, width: 1 }), line("smoothed", accent)]
+      ? [line(name, accent, { alpha: 0.45, width: 1 }), line("smoothed", accent)]
       : [line(name, accent, { points: { show: few } })];
     const width = Math.max(240, figure.clientWidth - 24);
     const plot = new uPlot(options({ box, width, log: view.log, series, sync: "run", label: "step" }), columns(name), figure);

@@ -29,6 +29,8 @@ NO_PAGES = {
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
     "queue-fill", "audit-file", "queue-refresh", "review-ahead",
     "agreement-measure", "queue-agreement-measure",
+    "run-rehearse", "preset-save", "rehearsal-launch", "run-compare-curves", "run-compare-file",
+    "run-resume", "run-preset", "run-log", "experiment-do",
     "webhook-secret", "webhook-switch", "webhook-test", "delivery-again",
 }  # fmt: skip
 
@@ -53,6 +55,7 @@ def addresses(project: Project) -> dict[str, str]:
         ),
         "model": LanguageModel.objects.filter(project=project).earliest("pk").pk,
         "version": 1,
+        "experiment": project.experiments.earliest("pk").pk,
         "evaluation": Evaluation.objects.filter(run__project=project).earliest("pk").pk,
     }
     taught = project.questions.get(source="gsm8k").rationales.earliest("pk")
@@ -61,6 +64,7 @@ def addresses(project: Project) -> dict[str, str]:
         "rationale-lineage": taught.pk,
         **dict.fromkeys(("checkpoint-lineage", "checkpoint-card"), checkpoint.pk),
         "webhook": project.webhooks.get().pk,
+        "rehearsal": project.rehearsals.get().pk,
     }
     found = {}
     for name in sorted(page_names()):
@@ -82,7 +86,10 @@ def addresses(project: Project) -> dict[str, str]:
     found["diff"] += f"?b={first['rationale']}"
     new = reverse("run-new", args=[slug])
     found |= {f"run-new {kind}": f"{new}?kind={kind}" for kind in ("generate", "evaluate", "score")}
+    both = "&".join(f"run={run.pk}" for run in (runs["done"], runs["failed"]))
     found |= {
+        "runs beside": f"{found['run-compare']}?{both}",
+        "run past": f"{runs['done'].get_absolute_url()}?round=0&group=1&probe=0",
         "question-searched": f"{found['questions']}?q=nothing+like+this",
         "rationales-sifted": f"{found['rationales']}?order=high&scorer=tokens&right=yes",
         "audit-narrowed": f"{found['audit']}?kind=review",
@@ -119,8 +126,9 @@ def test_every_page_is_sound_in_light_dark_and_narrow(logged_in, world, owner):
 def test_the_pages_of_an_empty_project_say_what_to_do(logged_in, project, owner):
     page = logged_in(owner)
     faults: list[str] = []
-    for name in ("project", "questions", "queues", "versions", "runs", "evaluations", "jobs",
-                 "models", "workers", "judges", "members", "run-new", "version-new"):  # fmt: skip
+    for name in ("project", "questions", "queues", "versions", "experiments", "runs", "evaluations",
+                 "jobs", "models", "workers", "judges", "members",
+                 "run-new", "version-new", "experiment-new"):  # fmt: skip
         address = reverse(name, args=[project.slug])
         faults += [f"{name}: {fault}" for fault in looked_at(page, f"empty {name}", address)]
     assert not faults, "\n" + "\n".join(faults)

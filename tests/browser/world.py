@@ -12,16 +12,31 @@ from django.utils import timezone
 
 from curation.judging import submit
 from curation.leases import claim
-from curation.models import Job, LanguageModel, Project, Queue, User
+from curation.models import Job, LanguageModel, Project, Question, Queue, User
 from curation.queues import fill
 from tests.make import make_model, make_question, make_rationale
 from tests.training.grove import evaluated, trained
 from training.demo.problems import demo_problems, write_rationale
 from training.evaluate_runs import hash_of_ids
+from training.experiments.plan import ExperimentPlan
 from training.exporting import ask_for_export, perform
+from training.group_table import store_rounds
 from training.launch import launch
-from training.models import Delivery, Evaluation, EvaluationItem, Metric, Run, Webhook, Worker
+from training.models import (
+    Delivery,
+    Evaluation,
+    EvaluationItem,
+    Experiment,
+    Iteration,
+    Metric,
+    Run,
+    Webhook,
+    Worker,
+)
+from training.presets import save_preset
+from training.probes import store_probes
 from training.recipe import Recipe
+from training.rehearsing import ask_for_rehearsal
 from training.scoring import score
 from training.versions import freeze
 
@@ -52,6 +67,7 @@ def make_world(project: Project, owner: User, annotator: User, folder: Path) -> 
     make_runs(project, owner, folder)
     make_grown(project, owner)
     make_webhook(project)
+    make_experiment(project, owner)
     assert queue.items.exists()
 
 
@@ -160,6 +176,8 @@ def make_runs(project: Project, owner: User, folder: Path) -> None:
         status="done", folder=str(folder), attempt=1, started_at=now - timedelta(minutes=7),
         finished_at=now, progress={"done": 120, "total": 120, "unit": "steps"},
     )  # fmt: skip
+    watched(done, folder)
+    rehearsed(done, owner)
     going = launch(project, "train", method="cotd_po", dataset=version, **frame)
     going.claim("bench:gpu/1/x")
     Run.objects.filter(pk=going.pk).update(
@@ -240,3 +258,134 @@ def make_webhook(project: Project) -> None:
     )
     for outcome in outcomes:
         Delivery.objects.create(webhook=webhook, event="run.failed", payload=told, **outcome)
+
+
+def watched(run: Run, folder: Path) -> None:
+    """Rounds, probes and alarms of a run, as the engine would have told them."""
+    asked = list(run.project.questions.filter(split="train").order_by("pk")[:6])
+    told: list[dict] = []
+    text = b""
+    for number in range(3):
+        contents = []
+        for place, question in enumerate(asked):
+            line = json.dumps(group_row(number, place, question)).encode() + b"\n"
+            short = {"question": str(question.pk), "first_step": 40 * number + place + 1,
+                     "completions": 8, "reward_mean": 0.4, "truncated": place % 2,
+                     "reward_spread": float(place % 3 > 0)}  # fmt: skip
+            contents.append({**short, "at": len(text), "bytes": len(line)})
+            text += line
+        last = json.dumps({"contents": contents}).encode() + b"\n"
+        told.append({"round": number, "source": "policy", "groups": len(asked), "at": len(text),
+                     "first_step": 40 * number + 1, "last_step": 40 * number + 40,
+                     "bytes": len(last)})  # fmt: skip
+        text += last
+    (folder / "groups.jsonl").write_bytes(text)
+    (folder / "host.json").write_text(
+        json.dumps({"host": "bench", "device": "NVIDIA H200", "memory_bytes": 150 * 1024**3})
+    )
+    store_rounds(run, told)
+    for step in (0, 40, 80, 120):
+        store_probes(run, [probe_row(step, n, question) for n, question in enumerate(asked)])
+    Metric.objects.bulk_create(
+        Metric(run=run, step=step, name="truncated_share", value=0.1 + step / 200)
+        for step in range(1, 121)
+    )
+
+
+def group_row(number: int, place: int, question: Question) -> dict:
+    completions = [
+        {"index": n, "text": f"8 + {n} = {8 + n}\nso there are {8 + n} of them.\n#### {8 + n}",
+         "tokens": 30 + n, "present": n != 5, "anchor": n == 7, "truncated": n == 6,
+         "reward": n % 2 - 0.1 * n, "rewards": {"answer_correct": n % 2, "length": -0.1 * n},
+         "weight": None if n == 5 else n / 8 - 0.4, "side": ""}
+        for n in range(8)
+    ]  # fmt: skip
+    return {"round": number, "group": place, "question": str(question.pk),
+            "steps": [40 * number + place + 1], "prompt": f"{question.text}\n",
+            "completions": completions}  # fmt: skip
+
+
+def probe_row(step: int, place: int, question: Question) -> dict:
+    right = place * 20 < step
+    said = question.reference_answer if right else "0"
+    return {"step": step, "question": str(question.pk), "answer": said, "correct": right,
+            "text": f"One step after the other, {step} of them.\n#### {said}",
+            "finish_reason": "stop"}  # fmt: skip
+
+
+def rehearsed(run: Run, owner: User) -> None:
+    """A rehearsal that is done, and a preset."""
+    config = {"epochs": 3, "learning_rate": 0.001}
+    asked = ask_for_rehearsal(
+        run.project, method="sft", config=config, dataset=run.dataset, student=run.student,
+        measured=True, by=owner, enqueue=False,
+    )  # fmt: skip
+
+    def tokens(text: str, weight: float) -> dict:
+        words = [f"{word} " for word in text.split(" ")]
+        return {
+            "text": text,
+            "tokens": [
+                {"id": n, "text": word, "in_loss": weight != 0, "weight": weight}
+                for n, word in enumerate(words)
+            ],
+        }
+
+    completion = {"reward": None, "present": True, **tokens("48 / 2 = 24 #### 72 <eos>", 0.004)}
+    spread = {"count": 60, "min": 12, "median": 31, "p95": 58, "max": 64}
+    asked.found = {
+        "skipped": {"completion longer than max_completion_tokens": 2},
+        "lengths": {"prompts": spread, "completions": spread, "altered_texts": 0},
+        "plan": {"rounds": 1, "groups": 60, "epochs": 3, "steps": 24, "completions_to_draw": 0},
+        "memory": {"weights": 2_400_000, "gradients": 2_400_000, "optimizer": 4_800_000,
+                   "activations": 31_000_000, "logits": 900_000, "total": 41_500_000,
+                   "rehearsal": {"estimated": 40_000_000, "measured": 44_000_000}},
+        "time": {"total_seconds": 95.0, "training_seconds": 95.0, "tokens_to_draw": 0,
+                 "trained_tokens_per_second": 2400.0},
+        "rows": [{"question": "7", "prompt": tokens(LONG, 0), "of_completions": 2,
+                  "completions": [completion, completion]}],
+    }  # fmt: skip
+    asked.status = "done"
+    asked.save()
+    save_preset(run.project, "three epochs", "train", "sft", run.config | config, owner)
+
+
+def make_experiment(project: Project, owner: User) -> None:
+    """Two iterations that are done and one that waits for people, with their figures."""
+    student = LanguageModel.objects.get(project=project, name="student")
+    plan = ExperimentPlan(iterations=3, people_in=[3], groups=12)
+    experiment = Experiment.objects.create(
+        project=project, name="Round and round the stories", start=student, created_by=owner,
+        plan=plan.model_dump(mode="json"),
+    )  # fmt: skip
+    for number in range(4):
+        share = 0.6 + 0.08 * number
+        around = {"value": 0.55, "low": 0.48, "high": 0.62, "n": 120}
+        waits = number == 3
+        told = {"evaluate": "60.0 % right, greedy.", "decide": "Goes on."}
+        if number:
+            told |= {"sample": "384 samples of 48 questions.", "score": "384 samples, 52 % right.",
+                     "compose": "380 rewards in 48 groups; v3.", "train": "24 steps."}  # fmt: skip
+        figures = {
+            "evaluation": {
+                "accuracy": share, "accuracy_low": share - 0.06, "accuracy_high": share + 0.05,
+                "valid_chain_share": 0.9, "valid_chain_share_low": 0.85,
+                "valid_chain_share_high": 0.95, "length_ratio": 1.1 - number / 20,
+                "vendi": 2.2 - number / 5,
+            },
+            "against_last": around if number else None,
+            "against_start": around if number else None,
+            "cost": {"seconds": 61.5, "tokens": 48_212},
+        }  # fmt: skip
+        judged = {"tau_judge": {"value": 0.6, "low": 0.3, "high": 0.8, "n": 4}}
+        if number:
+            figures["samples"] = {"n": 384, "right": 0.52, "questions": 48}
+            figures["rewards"] = {"groups": 48, "told_apart": 31, "left_out": 4,
+                                  "by": {"verifier": 48, "people": 12}}  # fmt: skip
+            figures["people"] = {"ranked": 12, "total": 12, **judged}
+        Iteration.objects.create(
+            experiment=experiment, number=number, stage="gate" if waits else "decide",
+            status="working" if waits else "done", told=told, checkpoint=student,
+            figures={} if waits else figures,
+            routed=[{"question": 1, "by": "anchor", "value": None}] * 4 if waits else [],
+        )  # fmt: skip

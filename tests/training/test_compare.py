@@ -168,7 +168,9 @@ def test_another_projects_run_cannot_be_compared(client, viewer, pair):
     from curation.models import Project
 
     secret = Run.objects.create(
-        project=Project.objects.create(slug="secret", name="Secret"), kind="score", name="the secret one"
+        project=Project.objects.create(slug="secret", name="Secret"),
+        kind="score",
+        name="the secret one",
     )
     client.force_login(viewer)
     assert "the secret one" not in client.get(address(*pair, secret)).content.decode()

@@ -196,7 +196,7 @@ def test_a_preset_is_kept_used_and_removed(client, researcher, version, student)
     save = reverse("preset-save", args=["orchard"])
     answer = client.post(save, {**frame, "preset_name": "long"})
     preset = Preset.objects.get()
-    assert preset.config == {"epochs": 7}
+    assert preset.config == {"epochs": 7, "roles": ["teacher"]}
     assert client.get(answer.url).context["form"]["epochs"].value() == 7
     again = client.post(save, {**frame, "preset_name": "long"})
     assert again.status_code == 422
@@ -341,7 +341,8 @@ def write_rounds(run: Run, folder: Path) -> None:
                  "prompt": "What?", "completions": completions}  # fmt: skip
         line = (json.dumps(group) + "\n").encode()
         short = {"question": "1", "first_step": 2 * number + 1, "completions": 2, "truncated": 1,
-                 "reward_mean": 0.5, "reward_spread": 1.0, "at": at, "bytes": len(line)}  # fmt: skip
+                 "reward_mean": 0.5, "reward_spread": 1.0,
+                 "at": at, "bytes": len(line)}  # fmt: skip
         contents = (json.dumps({"contents": [short]}) + "\n").encode()
         at += len(line)
         rounds.append({"round": number, "source": "policy", "groups": 1, "at": at,

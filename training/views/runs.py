@@ -44,9 +44,9 @@ FILTERS = ("kind", "method", "status", "q")
 def run_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
     asked = {name: request.GET.get(name, "") for name in FILTERS}
-    found = filtered(project.runs.select_related("student", "launched_by", "dataset"), asked)
+    found = filtered(project.runs.all(), asked)
     given = (request.GET.get("after"), request.GET.get("before"))
-    runs = page(found.defer("config", "result"), NEWEST_FIRST, 50, *given)
+    runs = page(found, NEWEST_FIRST, 50, *given, whole=whole)
     rows = [(run, standing(run)) for run in runs.rows]
     for run, _ in rows:
         run.project = project
@@ -64,6 +64,11 @@ def run_list(request: Request, slug: str) -> HttpResponse:
     }
     part = "#rows" if request.htmx else ""
     return render(request, f"training/run_list.html{part}", context)
+
+
+def whole(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """The rows of the list with what it names, without what it does not show."""
+    return runs.select_related("student", "launched_by", "dataset").defer("config", "result")
 
 
 def filtered(runs: QuerySet[Run], asked: dict[str, str]) -> QuerySet[Run]:
@@ -164,7 +169,7 @@ def frame_changes(run: Run, parent: Run | None) -> dict[str, str]:
         return {}
     names = ("method", "student", "dataset", "seed", "host_class")
     return {
-        name: str(getattr(parent, name) or "none")
+        name: "none" if getattr(parent, name) in (None, "") else str(getattr(parent, name))
         for name in names
         if getattr(parent, name) != getattr(run, name)
     }
