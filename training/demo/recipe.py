@@ -1,12 +1,14 @@
-"""How the two shipped checkpoints are made: `python -m training.demo.recipe`.
+"""How the shipped checkpoints are made: `python -m training.demo.recipe`.
 
-Four runs of the project's own engine, each supervised fine-tuning on rationales that `problems.py`
-writes:
+Five runs of the project's own engine, each supervised fine-tuning on what `problems.py` and
+`judgements.py` write:
 
     teacher    a new model learns careful rationales
     polished   the teacher goes on with new ones, more of them in the order of the story
     base       a smaller new model learns careful rationales
     student    the base goes on with mixed habits: mostly careless rationales, some careful ones
+    judge      the shipped teacher learns to work a problem out again and to rate a rationale of it;
+               its weights are not in the repository (docs/negative-results.md)
 
 So the student is competent but of mixed habits: right and wrong ways are both within its reach,
 which is what preference methods need. A student that is only trained too briefly does not improve.
@@ -30,7 +32,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from training.demo import tokenizer
+from training.demo import judgements, tokenizer
 from training.demo.problems import (
     DEMO_QUESTIONS,
     Habit,
@@ -60,7 +62,7 @@ class Part:
     """One run: what it starts from, what it reads, how long and how fast it learns."""
 
     name: str
-    start: Shape | str  # a new model, or the name of an earlier part
+    start: Shape | str | Path  # a new model, the name of an earlier part, or a checkpoint
     habits: dict[Habit, float]
     seed: int
     questions: int
@@ -70,6 +72,7 @@ class Part:
     rationales: int = 4
     as_told: float = 0.5
     questions_per_step: int = 8
+    judges: bool = False  # reads rationales and learns to rate them
 
 
 PARTS = (
@@ -88,6 +91,19 @@ PARTS = (
     ),
     Part("base", Shape(96, 192), CAREFUL, 2, 20_000, 2, 3e-3),
     Part("student", "base", MIXED, 3, 6_000, 1, 1e-3, ships_as="student"),
+    Part(
+        "judge",
+        HERE / "teacher",
+        judgements.HABITS,
+        5,
+        9_600,
+        1,
+        1e-3,
+        ships_as="judge",
+        rationales=1,
+        questions_per_step=16,
+        judges=True,
+    ),
 )
 
 
@@ -113,12 +129,11 @@ def checkpoint(folder: Path) -> Path:
 
 def run_of(part: Part, work: Path) -> dict[str, Any]:
     """The content of `run.json`: see docs/seam.md."""
-    new = isinstance(part.start, Shape)
     return {
         "kind": "train",
         "method": "sft",
         "seed": part.seed,
-        "model": "start" if new else str(checkpoint(work / str(part.start)).resolve()),
+        "model": start_of(part, work),
         "config": {
             "learning_rate": part.learning_rate,
             "warmup": 0.02,
@@ -128,6 +143,14 @@ def run_of(part: Part, work: Path) -> dict[str, Any]:
             "checkpoint_every": 500,
         },
     }
+
+
+def start_of(part: Part, work: Path) -> str:
+    """Where the part's first weights are, or are to be."""
+    if isinstance(part.start, Shape):
+        return "start"
+    found = part.start if isinstance(part.start, Path) else checkpoint(work / part.start)
+    return str(found.resolve())
 
 
 def write_dataset(part: Part, path: Path) -> None:
@@ -142,6 +165,9 @@ def rows(part: Part) -> Iterator[dict[str, Any]]:
     held_out = {problem.question for problem in demo_problems(DEMO_QUESTIONS)}
     rng = random.Random(f"{part.name} {part.seed}")
     for place, problem in enumerate(islice(endless_problems(part.seed, held_out), part.questions)):
+        if part.judges:
+            yield judgement(str(place), judgements.example(problem, rng))
+            continue
         yield {
             "id": str(place),
             "question": problem.question,
@@ -152,6 +178,20 @@ def rows(part: Part) -> Iterator[dict[str, Any]]:
             ],
             "rankings": [],
         }
+
+
+def judgement(name: str, example: judgements.Example) -> dict[str, Any]:
+    """A line whose question is what a judge reads, and whose rationale is what it should say."""
+    rating = str(example.rating)
+    said = {"id": name, "role": "teacher", "thought": example.thought, "answer": rating}
+    return {
+        "id": name,
+        "question": example.asked,
+        "reference_answer": rating,
+        "answer_kind": "number",
+        "completions": [said],
+        "rankings": [],
+    }
 
 
 def completion(name: str, problem: Problem, part: Part, rng: random.Random) -> dict[str, Any]:
