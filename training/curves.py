@@ -115,7 +115,13 @@ def thinned(run: Run, names: Sequence[str], after: int, last: int) -> Series:
     """Two points a bucket: its lowest and its highest value, each where it was."""
     first = max(after, 0) + 1
     stride = -(-2 * (last - first + 1) // MOST_POINTS)
-    given = {"run": run.pk, "names": list(names), "after": after, "first": first, "stride": stride}
+    given: Any = {
+        "run": run.pk,
+        "names": list(names),
+        "after": after,
+        "first": first,
+        "stride": stride,
+    }
     series: Series = defaultdict(lambda: [[], []])
     with connection.cursor() as cursor:
         cursor.execute(THINNED, given)
@@ -130,7 +136,7 @@ def thinned(run: Run, names: Sequence[str], after: int, last: int) -> Series:
 def means(run: Run, names: Sequence[str], most: int = 200) -> dict[str, list[tuple[int, Any]]]:
     """Each curve as means over at most `most` stretches; None where any value was no number."""
     last = max(last_step_by_name(run).values(), default=0)
-    given = {"run": run.pk, "names": list(names), "stride": max(1, -(-last // most))}
+    given: Any = {"run": run.pk, "names": list(names), "stride": max(1, -(-last // most))}
     found: dict[str, list[tuple[int, Any]]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(MEANS, given)

@@ -156,7 +156,8 @@ class LaunchForm(forms.Form):
                 **self.frame(),
             )
         except ValidationError as error:
-            return self.show(error)
+            self.show(error)
+            return None
 
     def rehearse(self, by: User, measured: bool) -> Rehearsal | None:
         """The rehearsal that was asked for; None after showing at each field what is wrong."""
@@ -170,7 +171,8 @@ class LaunchForm(forms.Form):
                 **self.frame(),
             )
         except ValidationError as error:
-            return self.show(error)
+            self.show(error)
+            return None
 
     def keep(self, name: str, by: User) -> Preset | None:
         """The settings as a preset; None after showing what is wrong."""
@@ -179,7 +181,8 @@ class LaunchForm(forms.Form):
             refuse_bad_settings(config)
             return save_preset(self.project, name, self.kind, self.method, config, by)
         except ValidationError as error:
-            return self.show(error)
+            self.show(error)
+            return None
 
     def show(self, error: ValidationError) -> None:
         """Each fault at its field, or above the form."""

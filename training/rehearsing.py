@@ -61,6 +61,8 @@ def ask_for_rehearsal(
     settings = checked_settings(
         project, kind, method, config, dataset, student, seed, host_class, name
     )
+    assert dataset is not None  # or the check would have refused it
+    assert student is not None
     rehearsal = Rehearsal.objects.create(
         project=project,
         method=method,

@@ -22,9 +22,10 @@ from training.decoding.prompts import Renderer, split_completion
 from training.decoding.record import Question
 from training.decoding.sampling import Sampling
 from training.engine.files import append_rows, keep_rows, read_rows, write_json
+from training.engine.plan import Step
 from training.engine.ranks import Ranks
-from training.engine.sampler import Sampler
 from training.engine.round_log import RoundLog, Told
+from training.engine.sampler import Sampler
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
 from training.methods.base import Group, Prompt, Round, Skipped
@@ -50,12 +51,12 @@ class Rounds:
     reference: Reference | None = None  # the frozen start, if the method compares with it
     skipped: Skipped = field(default_factory=Skipped)
     groups: list[Group] = field(default_factory=list)
-
     steps: Sequence[Step] = ()  # the plan, if the rounds are to be told
+
     def __post_init__(self) -> None:
         self.opened = -1
-        self.on_disk: dict[int, dict[int, list[Row]]] | None = None  # until a round is drawn
         self.log: RoundLog | None = None
+        self.on_disk: dict[int, dict[int, list[Row]]] | None = None  # until a round is drawn
         self.kinds: list[Round] = self.method.rounds(self.config)
         self.sampler = Sampler(getattr(self.config, "slots", 0))
         self.by_id = {question.id: question for question in self.questions}
@@ -75,12 +76,12 @@ class Rounds:
             groups = list(self.stored)
         else:
             groups = self._drawn(number, model, stop)
-        self.method.weigh(groups, self.config)
         told = [Told(group) for group in groups]
-        let_go_of_long_asides(groups, model)
+        self.method.weigh(groups, self.config)
         if self.steps and self.ranks.is_first:
             self.log = self.log or RoundLog(self.folder, self.steps)
             self.log.tell(number, self.kinds[number].source, told, self.text)
+        let_go_of_long_asides(groups, model)
         self._compare_with_reference(groups, model, self.kinds[number].source == "policy")
         if number + 1 == len(self.kinds):
             self.reference = None  # nothing more to compare: let it go
