@@ -135,7 +135,8 @@ def test_redis_restarted_empty(
         redis.wait()
         redis = redis_server(port, tmp_path / "second")
         Run.objects.update(created_at=timezone.now() - timedelta(minutes=2))
-        wait_for(lambda: Run.objects.over().count() == 2, 240)
+        both = Run.objects.filter(pk__in=[running.pk, waiting.pk])
+        wait_for(lambda: both.over().count() == 2, 240)
     finally:
         worker.terminate()
         worker.wait(60)

@@ -332,10 +332,11 @@ class Worker(models.Model):
         return self.silent_for < SILENT_AFTER
 
     @property
-    def memory_share(self) -> float | None:
-        """How much of its memory is in use, from 0 to 1."""
-        known = self.memory_bytes and self.memory_used_bytes is not None
-        return self.memory_used_bytes / self.memory_bytes if known else None  # type: ignore
+    def memory_percent(self) -> int | None:
+        """How much of its memory is in use."""
+        if not self.memory_bytes or self.memory_used_bytes is None:
+            return None
+        return round(100 * self.memory_used_bytes / self.memory_bytes)
 
     @property
     def clock_words(self) -> str:

@@ -14,7 +14,7 @@ from training.workers import queue_lengths
 def worker_list(request: Request, slug: str) -> HttpResponse:
     """Workers serve every project; a run of another project is not named here."""
     project = get_project_for(request.user, slug)
-    workers = list(Worker.objects.select_related("running").order_by("-heartbeat_at", "name"))
+    workers = list(Worker.objects.select_related("running"))
     for worker in workers:
         if worker.running and worker.running.project_id == project.pk:
             worker.running.project = project
