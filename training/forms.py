@@ -86,7 +86,7 @@ class LaunchForm(forms.Form):
         self.fields["host_class"].initial = HostClass.CPU if scoring or judging else HostClass.GPU
         self.fields["student"] = forms.ModelChoiceField(
             self._models(),
-            label=ROLES.get(self.kind, "Student"),
+            label=ROLES.get(RunKind(self.kind), "Student"),
             required=not scoring,
             empty_label="None: check answers, steps and lengths" if scoring else "Choose …",
             help_text="It reads the rationales: how far each helps it, how likely each is."
