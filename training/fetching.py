@@ -64,12 +64,17 @@ def bring(wanted: Wanted, folder: Path, cache: Cache, ask: Ask) -> str | None:
     dataset = folder / "dataset.jsonl"
     if wanted.dataset and not dataset.exists():
         cache.link(wanted.dataset, dataset, wanted.dataset_sha256, ask)
-    if not wanted.model:
+    return bring_model(wanted.model, folder, cache, ask)
+
+
+def bring_model(uri: str, folder: Path, cache: Cache, ask: Ask) -> str | None:
+    """A model of the store beside `run.json`; its name there, none if it lies where it is."""
+    if not is_remote(uri):
         return None
-    digest = ask(lambda: digest_of(wanted.model))
+    digest = ask(lambda: digest_of(uri))
     name = f"{BROUGHT}/{digest[:16]}"
     if not (folder / name).exists():
-        cache.link(wanted.model, folder / name, digest, ask)
+        cache.link(uri, folder / name, digest, ask)
     return name
 
 

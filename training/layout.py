@@ -19,7 +19,7 @@ from django.db.models import Prefetch, QuerySet
 from curation.models import LanguageModel, Question, Rationale
 from training.folders import plain
 from training.judge_runs import before, left_to_judge, to_judge
-from training.models import Run, RunKind
+from training.models import IterationRun, Run, RunKind
 from training.plans import engine_config
 from training.storing import opened
 from training.student_scores import to_score
@@ -31,10 +31,15 @@ Row = dict[str, Any]
 
 
 def lay_out(
-    run: Run, folder: Path, threads: int, keep: Callable[[], None], model: str | None = None
+    run: Run,
+    folder: Path,
+    threads: int,
+    keep: Callable[[], None],
+    model: str | None = None,
+    reference: str | None = None,
 ) -> None:
     """Make the two files, unless an earlier attempt has. `keep` is called between pages; `model`
-    is where the run's model was brought to, if it was."""
+    and `reference` are where these were brought to, if they were."""
     if not (folder / "dataset.jsonl").exists():
         write_dataset(run, folder / "dataset.jsonl", keep)
     job = {
@@ -46,7 +51,16 @@ def lay_out(
         "dataset": "dataset.jsonl",
         "threads": threads,
     }
+    if (held := held_to(run)) is not None:
+        job["reference"] = reference or model_source(held)
     (folder / "run.json").write_text(json.dumps(job, indent=1))
+
+
+def held_to(run: Run) -> LanguageModel | None:
+    """The model that an experiment holds the run to, where that is not the run's own student."""
+    rows = IterationRun.objects.filter(run=run).exclude(reference=None)
+    row = rows.select_related("reference").first()
+    return row.reference if row else None
 
 
 def model_source(model: LanguageModel | None) -> str | Row:

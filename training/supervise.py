@@ -16,6 +16,7 @@ then once a second read its files back, renew the lease and look for a wish to s
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -38,11 +39,11 @@ from django.db.models.functions import Now
 
 from training import process, scoring, workers
 from training.evaluate_runs import store_evaluation
-from training.fetching import Wanted, bring
+from training.fetching import Wanted, bring, bring_model
 from training.folders import RunFolder, host_cache, open_folder
 from training.judge_runs import NOTHING_TO_JUDGE
 from training.launch import tell_a_worker
-from training.layout import lay_out
+from training.layout import held_to, lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
 from training.storing import FULL, FileGone, StoreAway, patiently
@@ -155,7 +156,7 @@ class Attempt:
         wanted = Wanted.by(self.run)
         self.meanwhile(lambda: folder.pull(self.ask))
         model = self.meanwhile(lambda: bring(wanted, folder.path, host_cache(), self.ask))
-        lay_out(self.run, folder.path, threads(), self.keep, model)
+        lay_out(self.run, folder.path, threads(), self.keep, model, self.reference(folder))
         if (folder.path / "dataset.jsonl").stat().st_size == 0:
             return self.end_without_questions()
         reader = ReadBack(self.run, folder, Reports.of(self.run, folder.path))
@@ -174,6 +175,14 @@ class Attempt:
         reader.read()
         reader.reports.close()
         self.judge(code, folder)
+
+    def reference(self, folder: RunFolder) -> str | None:
+        """What an experiment holds the run to, brought to this host if it lies elsewhere."""
+        held = held_to(self.run)
+        if held is None:
+            return None
+        uri = held.uri
+        return self.meanwhile(lambda: bring_model(uri, folder.path, host_cache(), self.ask))
 
     def remember(self, folder: RunFolder) -> None:
         self.run.folder = folder.url
@@ -356,14 +365,12 @@ class Attempt:
 
     def last_words(self, folder: RunFolder, code: int) -> str:
         """The engine's own sentence: from result.json, else the last line of its log."""
-        if is_full(folder.path):
-            return no_room(folder.path)
         said = read_json(folder.path / "result.json").get("error")
-        if said:
-            return str(said)
         log_file = folder.path / "log.txt"
         lines = log_file.read_text(errors="replace").splitlines() if log_file.exists() else []
-        spoken = [line.strip() for line in lines if line.strip()]
+        spoken = [str(said)] if said else [line.strip() for line in lines if line.strip()]
+        if is_full(folder.path) or os.strerror(errno.ENOSPC) in "".join(spoken[-1:]):
+            return no_room(folder.path)
         return spoken[-1] if spoken else f"The engine ended with code {code} and said nothing."
 
 

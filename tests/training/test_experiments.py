@@ -3,6 +3,7 @@ ends in between."""
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from pathlib import Path
@@ -154,6 +155,17 @@ def test_nothing_moves_once_it_is_over(start):
     assert not advance(experiment.pk)
     assert advance_all() == 0
     assert Run.objects.count() == runs
+
+
+def test_held_to_the_start_a_run_names_it_beside_its_student(start, student):
+    experiment = go(start(reference="start"))
+    folders = [
+        Path(Run.objects.get(kind="train", dataset=one.dataset).folder)
+        for one in experiment.iterations.filter(number__gte=1)
+    ]
+    first, second = (json.loads((folder / "run.json").read_text()) for folder in folders)
+    assert "reference" not in first, "it begins with the start"
+    assert second["reference"] == first["model"] != second["model"]
 
 
 # --- Whoever calls, and whatever ends in between --------------------------------------------------

@@ -37,6 +37,7 @@ class Job(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(0, ge=0)
     model: str | Endpoint
+    reference: str | None = None  # what a train job is held to, where that is not `model`
     dataset: str = "dataset.jsonl"
     threads: int = Field(1, ge=1)
     processes: int = Field(1, ge=1, le=1024)
@@ -44,6 +45,8 @@ class Job(BaseModel):
     def fingerprint(self) -> str:
         """Changes with whatever changes the outcome, so that a resume cannot mix two jobs."""
         facts = self.model_dump(exclude={"threads", "processes"})
+        if self.reference is None:  # as of jobs from before there was such a key
+            del facts["reference"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -126,13 +126,14 @@ def needs_start(config: MethodConfig, rounds: Sequence[Round]) -> bool:
 def frozen(
     job: Job, config: MethodConfig, folder: Path, rounds: Sequence[Round]
 ) -> Reference | None:
-    """The model the job began with, for KL terms; never trained, whatever the step. With adapters
-    it is the policy without them; none if each round is held to what drew it."""
+    """The model the job began with, or the reference it names, for KL terms; never trained,
+    whatever the step. With adapters the first is the policy without them; none if each round is
+    held to what drew it."""
     if not needs_start(config, rounds):
         return None
-    if config.lora_rank:
+    if config.lora_rank and job.reference is None:
         return start_of
-    model, _ = load_model(str(job.model), folder, job.seed)
+    model, _ = load_model(str(job.reference or job.model), folder, job.seed)
     model.requires_grad_(False)
     return lambda policy: nullcontext(model.to(next(policy.parameters()).device))
 

@@ -301,7 +301,7 @@ def begin_compose(iteration: Iteration) -> str:
 
 
 def begin_train(iteration: Iteration) -> str:
-    plan, experiment = plan_of(iteration), iteration.experiment
+    plan = plan_of(iteration)
     return launched(
         iteration,
         "train",
@@ -311,8 +311,15 @@ def begin_train(iteration: Iteration) -> str:
         dataset=iteration.dataset,
         student=start_of(iteration),
         host_class=plan.host_class,
-        reference=experiment.start if plan.reference == "start" else None,
+        reference=held_to_start(iteration),
     )
+
+
+def held_to_start(iteration: Iteration) -> LanguageModel | None:
+    """C(0), where the plan wants it and it is not what the run begins with anyway."""
+    start = iteration.experiment.start
+    wanted = plan_of(iteration).reference == "start" and start_of(iteration) != start
+    return start if wanted else None
 
 
 def look_at_train(iteration: Iteration) -> str:

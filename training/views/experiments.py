@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST
 from curation.access import get_project_for
 from curation.models import Project, User
 from curation.requests import Request, whole_number
+from training.experiments import charts as drawn
 from training.experiments import deeds
-from training.experiments.charts import charts, rows
 from training.experiments.forms import ExperimentForm, chosen_method
 from training.experiments.plan import ExperimentPlan, method_choices
 from training.experiments.standing import CHIPS, choices, plan_rows, sentence, turns
@@ -34,10 +34,10 @@ def experiment_list(request: Request, slug: str) -> HttpResponse:
         reached=Subquery(last.values("number")[:1]), stage=Subquery(last.values("stage")[:1])
     )
     page = Paginator(found, 50).get_page(request.GET.get("page"))
-    for experiment in page.object_list:
+    rows = [(one, CHIPS[ExperimentStatus(one.status)]) for one in page.object_list]
+    for experiment, _ in rows:
         experiment.project = project
-        experiment.chip = CHIPS[ExperimentStatus(experiment.status)]
-    context = {"project": project, "section": "experiments", "page": page}
+    context = {"project": project, "section": "experiments", "page": page, "rows": rows}
     return render(request, "training/experiment_list.html", context)
 
 
@@ -96,8 +96,8 @@ def experiment_page(request: Request, slug: str, pk: int) -> HttpResponse:
         "turns": made,
         "last": last,
         "iterations": in_order,
-        "table": rows(in_order),
-        "charts": charts(in_order),
+        "table": drawn.rows(in_order),
+        "charts": drawn.charts(in_order),
         "plan": plan_rows(plan),
         "settings": resolved_rows(find_method(plan.method).Config, plan.settings),
         "judge": project.language_models.filter(pk=plan.judge).first() if plan.judge else None,
