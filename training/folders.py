@@ -30,6 +30,7 @@ from training.models import Run
 
 Stamp = tuple[int, int]  # size, time of change
 Ask = Callable[[Callable[[], Any]], Any]  # tries again while the store is away
+UNDER_WAY = (-1, -1)
 PLACE = "place.json"
 OWN = (PLACE, "engine.pid")  # what says something of this host alone
 
@@ -116,6 +117,7 @@ class RunFolder:
         try:
             now = stamp(local)
             if self.copied.get(name) != now:
+                self.copied[name] = UNDER_WAY  # it may arrive, also if we never hear of it
                 ask(lambda: fs.put_file(str(local), f"{root}/{name}"))
                 self.copied[name] = now
         except FileNotFoundError:

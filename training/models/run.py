@@ -329,7 +329,8 @@ class Worker(models.Model):
 
     @property
     def is_alive(self) -> bool:
-        return self.silent_for < SILENT_AFTER
+        silent_for: timedelta = self.silent_for  # type: ignore[attr-defined]  # by the manager
+        return silent_for < SILENT_AFTER
 
     @property
     def memory_percent(self) -> int | None:
