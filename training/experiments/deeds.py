@@ -87,7 +87,8 @@ def faults_of(error: BadPlan) -> dict[str, list[str]]:
             said = words.removeprefix("Value error, ")
             name, mark, rest = said.partition(": ")
             known = field == "config" and mark and name in ExperimentPlan.model_fields
-            text = rest[:1].upper() + rest[1:] if known else said
+            plain = rest if name == "settings" else rest[:1].upper() + rest[1:]
+            text = plain if known else said
             found.setdefault(name if known else field, []).append(text)
     return found
 
