@@ -110,7 +110,7 @@ def decide(iteration: Iteration) -> bool:
         return False
     if left and not stop:
         return begin_next(iteration)
-    words = stop if left else f"All {plan.iterations} iterations are done."
+    words = stop if left else f"All {plan.iterations} iterations are done. {stop}".strip()
     frm = (ExperimentStatus.RUNNING,)
     return experiment.swap(ExperimentStatus.DONE, frm=frm, note=words, finished_at=now)
 
