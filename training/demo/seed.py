@@ -38,7 +38,7 @@ EXPERIMENT = {
         "dev_samples": 2,
     },
     "settings": {
-        "cotd_po": {"learning_rate": 4e-4, "groups_per_step": 16, "nll": 0.3},
+        "cotd_po": {"learning_rate": 2e-4, "groups_per_step": 16, "nll": 0.3},
         "sft": {"learning_rate": 3e-4, "groups_per_step": 16},
         "dpo": {"learning_rate": 1e-4, "groups_per_step": 16},
         "grpo": {"learning_rate": 4e-4, "rounds": 3, "questions_per_round": 48,
