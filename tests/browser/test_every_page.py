@@ -25,7 +25,7 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 NO_PAGES = {
     "import-preview", "queue-preview", "version-preview", "review-draft", "review-layout",
     "review-skip", "review-item", "review-more", "review-diff", "comment", "comment-withdraw",
-    "run-metrics", "version-file", "version-left-out",
+    "run-metrics", "version-file", "version-left-out", "checkpoint-download",
     "version-exports", "job-cancel", "job-again", "job-file", "run-cancel", "queue-open",
     "queue-fill", "audit-file", "queue-refresh", "review-ahead",
     "agreement-measure", "queue-agreement-measure",

@@ -116,10 +116,6 @@ def test_a_message_delivered_twice(make_run, ends_as_if_nothing_had_happened):
     assert run.attempt == 1
 
 
-@pytest.mark.xfail(
-    reason="The lost message was not sent again within four minutes; beat is suspected.",
-    strict=False,
-)
 def test_redis_restarted_empty(
     make_run, other_process_env, tmp_path, ends_as_if_nothing_had_happened
 ):

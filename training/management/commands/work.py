@@ -14,7 +14,7 @@ from typing import Any
 from celery import signals
 from django.core.management.base import BaseCommand, CommandError
 
-from config.celery import app
+from config.celery import CLOCK, app
 from training import supervise, workers
 from training.models import HostClass
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             [
                 "--quiet",
                 "worker",
-                *("--queues", queue),
+                *("--queues", f"{queue},{CLOCK}" if queue == HostClass.CPU else queue),
                 *("--hostname", f"{name.replace(':', '-')}@%h"),
                 *("--pool", "threads"),
                 *("--concurrency", str(concurrency)),
