@@ -58,7 +58,7 @@ def lay_out(
 
 def held_to(run: Run) -> LanguageModel | None:
     """The model that an experiment holds the run to, where that is not the run's own student."""
-    rows = IterationRun.objects.filter(run=run).exclude(reference=None)
+    rows = IterationRun.objects.filter(run_id=run.pk).exclude(reference=None)
     row = rows.select_related("reference").first()
     return row.reference if row else None
 

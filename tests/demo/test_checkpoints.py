@@ -14,7 +14,7 @@ from training.demo.measure import share_right
 from training.demo.problems import DEMO_QUESTIONS, demo_problems
 from training.demo.recipe import HERE, PARTS, completion, rows
 
-SHIPPED = [part.ships_as for part in PARTS if part.ships_as]
+SHIPPED = ["teacher", "student"]  # the judge has a recipe, and is not good enough yet
 MEGABYTE = 10**6
 
 

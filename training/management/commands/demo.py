@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO, Any, cast
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         if not console.is_terminal:
             console.width = 150  # a log has no width of its own
         speak_only_of_trouble()
+        call_command("migrate", verbosity=0)  # whoever types this first has no tables yet
         try:
             if options["headless"]:
                 methods = varied(options["set"])
