@@ -97,7 +97,7 @@ def rewards(steps: list[dict]) -> list[float]:
         ("cotd_po", {"condition": "thought"}),
         ("cotd_po", {"condition": "question", "nll": 0, "beta": 0.01}),
         ("grpo", {}),
-        ("grpo", {"loss_type": "gspo", "beta": 0.01}),
+        ("grpo", {"loss_type": "gspo", "beta": 0.01, "rounds": 16}),
     ],
 )
 def test_rewarded_completions_become_likelier(tmp_path, model, method, settings):

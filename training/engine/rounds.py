@@ -266,11 +266,10 @@ def let_go_of_long_asides(groups: Sequence[Group], model: Any) -> None:
     longer than the model can read, though neither question is. Those completions go."""
     from training.engine.model import positions_of
 
-    positions = positions_of(model)
     for group in groups:
         if group.aside is None:
             continue
-        room = positions - len(group.prompt)
+        room = positions_of(model) - len(group.prompt)
         rows = [ids for ids in group.aside.completions if len(ids) <= room]
         if len(rows) < len(group.aside.completions):
             kept = Group(group.question, group.prompt, rows, present=[True] * len(rows))
