@@ -37,7 +37,7 @@ from django.utils.crypto import salted_hmac
 
 from curation.messages import send
 from curation.models import DatasetVersion, Project
-from training.models import Delivery, Happening, Run, Subscription, Webhook
+from training.models import Delivery, Happening, Iteration, Run, Subscription, Webhook
 
 log = structlog.get_logger()
 
@@ -130,6 +130,18 @@ def announce_version(version: DatasetVersion) -> None:
         "path": version.get_absolute_url(),
     }
     announce(version.project, Happening.VERSION_MADE, payload)
+
+
+def announce_gate(iteration: Iteration) -> None:
+    """That an iteration waits for people."""
+    experiment = iteration.experiment
+    payload = {
+        "experiment": experiment.pk,
+        "iteration": iteration.number,
+        "name": experiment.name,
+        "path": experiment.get_absolute_url(),
+    }
+    announce(experiment.project, Happening.GATE_OPEN, payload)
 
 
 def ping(webhook: Webhook) -> Delivery:

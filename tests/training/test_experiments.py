@@ -21,7 +21,7 @@ from training.experiments import deeds
 from training.experiments.advance import advance, advance_all, advance_far
 from training.experiments.steps import gate_of
 from training.launch import request_cancel
-from training.models import Experiment, Iteration, Run, RunStatus
+from training.models import Experiment, Iteration, Run, RunStatus, Webhook
 from training.supervise import supervise
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -372,6 +372,20 @@ def test_what_people_rank_enters_the_rewards(at_the_gate, annotator):
                                  rationale__scores__scorer="answer_correct")  # fmt: skip
     # Two right before two wrong and tied: each wins two and ties one of three, (2 + .5 + .5) / 4.
     assert {round(v, 6) for v in right.values_list("value", flat=True)} == {0.75}
+
+
+def test_who_wants_to_know_is_told_once_that_people_are_waited_for(project, at_the_gate):
+    told_of, url = ["gate.open"], "https://example.org/"
+    webhook = Webhook.objects.create(project=project, url=url, told_of=told_of)
+    experiment = at_the_gate()
+    go(experiment)
+    (delivery,) = webhook.deliveries.all()
+    assert delivery.payload == {
+        "experiment": experiment.pk,
+        "iteration": 1,
+        "name": experiment.name,
+        "path": experiment.get_absolute_url(),
+    }
 
 
 def test_the_gate_opens_after_so_many_groups(at_the_gate, annotator):

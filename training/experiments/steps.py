@@ -30,6 +30,7 @@ from training.launch import launch
 from training.models import Iteration, IterationRun, Run, RunStatus, Stage
 from training.recipe import Recipe
 from training.versions import freeze
+from training.webhooks import announce_gate
 
 
 class CannotGoOn(Exception):
@@ -237,7 +238,10 @@ def begin_gate(iteration: Iteration) -> str:
     if plan.gate_hours and iteration.opens_at is None:
         iteration.opens_at = timezone.now() + timedelta(hours=plan.gate_hours)
         iteration.save(update_fields=["opens_at"])
-    return look_at_gate(iteration)
+    why = look_at_gate(iteration)
+    if not why:
+        announce_gate(iteration)
+    return why
 
 
 def gate_of(iteration: Iteration) -> Gate:
