@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery import current_app, shared_task
+from celery import shared_task
 
 from curation import agreement, bulk, jobs, uploads, words
 from curation.ingest.job import perform
@@ -25,12 +25,12 @@ def run_bulk(job_pk: int) -> None:
         bulk.perform(job)
 
 
-@shared_task(name="curation.tasks.index_words", queue="cpu")
+@shared_task(name="curation.tasks.index_words")
 def index_words() -> int:
     return words.index_all()
 
 
-@shared_task(name="curation.tasks.requeue_lost_jobs", queue="cpu")
+@shared_task(name="curation.tasks.requeue_lost_jobs")
 def requeue_lost_jobs() -> int:
     return jobs.requeue_lost()
 
@@ -47,17 +47,11 @@ def measure_agreement(scope: tuple[int, int | None]) -> None:
         agreement.measure(project, queue)
 
 
-@shared_task(name="curation.tasks.measure_stale_agreement", queue="cpu")
+@shared_task(name="curation.tasks.measure_stale_agreement")
 def measure_stale_agreement() -> int:
     return agreement.measure_stale()
 
 
-@shared_task(name="curation.tasks.sweep_uploads", queue="cpu")
+@shared_task(name="curation.tasks.sweep_uploads")
 def sweep_uploads() -> int:
     return uploads.sweep()
-
-
-current_app.add_periodic_task(15.0, requeue_lost_jobs.s(), name="requeue-lost-jobs")
-current_app.add_periodic_task(6 * 3600.0, sweep_uploads.s(), name="sweep-uploads")
-current_app.add_periodic_task(20.0, index_words.s(), name="index-words")
-current_app.add_periodic_task(30.0, measure_stale_agreement.s(), name="measure-stale-agreement")

@@ -100,10 +100,19 @@ def supervise(
     try:
         attempt.see_through()
     finally:
-        workers.note_running(owner, None)
-    run.refresh_from_db()
+        with_a_live_connection(lambda: workers.note_running(owner, None))
+    with_a_live_connection(run.refresh_from_db)
     log.info("run_left", run=run.pk, status=run.status, error=run.error)
     return run.status
+
+
+def with_a_live_connection(deed: Callable[[], None]) -> None:
+    """Once more if the connection turns out to have been dropped while nobody used it."""
+    try:
+        deed()
+    except OperationalError:
+        connection.close()
+        deed()
 
 
 @dataclass

@@ -39,7 +39,7 @@ def advance_experiment(pk: int) -> int:
     return advancing.advance_far(pk)
 
 
-@shared_task(name="training.tasks.advance_experiments", queue="cpu")
+@shared_task(name="training.tasks.advance_experiments")
 def advance_experiments() -> int:
     """The clock's call: every running experiment."""
     return advancing.advance_all()
@@ -65,7 +65,7 @@ def deliver(delivery_pk: int) -> bool:
     return webhooks.deliver(delivery_pk)
 
 
-@shared_task(name="training.tasks.deliver_due", queue="cpu")
+@shared_task(name="training.tasks.deliver_due")
 def deliver_due() -> int:
     """Every delivery whose pause is over, and an end to those tried for a day."""
     return webhooks.tell_of_the_due()

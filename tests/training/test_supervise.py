@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import fsspec
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.training.conftest import FAKE
@@ -215,13 +216,37 @@ def test_a_database_that_drops_every_connection_costs_nothing(train_run):
 
     try:
         with in_thread(drop):
-            assert run_it(train_run, "--steps", "40", "--pause", "0.05") == "done"
+            assert run_it(train_run, "--steps", "120", "--pause", "0.05") == "done"
     finally:  # the other tests need connections that live
         connection.close()
         connection.close_pool()
-    assert losses(train_run) == list(range(1, 41))
+    assert losses(train_run) == list(range(1, 121))
     train_run.refresh_from_db()
     assert train_run.attempt == 1
+
+
+def test_a_connection_dropped_after_the_last_word_costs_nothing(train_run, monkeypatch):
+    """Nobody finds out before the worker notes that it is free again."""
+    note_running = supervising.workers.note_running
+    drops = iter([drop_own_connection])
+
+    def dropped_once(owner: str, run: Run | None) -> None:
+        if run is None:
+            next(drops, int)()
+        note_running(owner, run)
+
+    monkeypatch.setattr(supervising.workers, "note_running", dropped_once)
+    try:
+        assert run_it(train_run) == "done"
+    finally:
+        connection.close()
+        connection.close_pool()
+    assert next(drops, None) is None
+
+
+def drop_own_connection() -> None:
+    with suppress(OperationalError), connection.cursor() as cursor:
+        cursor.execute("select pg_terminate_backend(pg_backend_pid())")
 
 
 def test_another_host_goes_on_from_what_the_store_holds(train_run, settings, monkeypatch, tmp_path):
