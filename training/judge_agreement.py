@@ -3,20 +3,22 @@
 For each question, each person's live ranking is held against what the judge said of the same
 rationales: its ranking, or the order of its ratings.
 
-    tau        mean of Kendall's tau-b over (question, person)
+    tau        mean of Kendall's tau-b over (question, person), as on the page of agreement: who
+               ranked counts as often as they did, and what the data leave undefined does not
     accuracy   of the pairs that a person puts in an order, the share that the judge puts in the
                same; a pair that the judge ties counts one half, so that guessing gives 0.5
     longer     of the pairs that somebody puts in an order, the share with the longer text first:
                the judge's beside the people's. A judge far above people likes length
 
-Each with the 95 % interval of redrawn questions (`curation.resampling`). Given ids of questions, as
+Each with the 95 % interval of redrawn questions (`curation.resampling`). An experiment's page says
+`tau` by the same `tau_with_people`, of its judge and of its verifier. Given ids of questions, as
 those of an iteration or its anchors, only these count; given a version, only what the judge said by
 that prompt, also where a later run superseded it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -117,11 +119,10 @@ def agreement(
     judge: Mapping[int, Ranks], people: Mapping[int, list[Ranks]], lengths: Mapping[int, int]
 ) -> Agreement:
     """The figures: `judge` and `people` by question."""
-    taus, hits, longer, longer_people = [], [], [], []
+    taus = taus_with_people(judge, people)
+    hits, longer, longer_people = [], [], []
     for question, ranks in judge.items():
         for person in people[question]:
-            tau = tau_b(ranks, person)
-            taus += [] if tau is None else [(question, tau, 1.0)]
             hits.append((question, *agreeing_pairs(ranks, person)))
             longer_people.append((question, *longer_first(person, ranks, lengths)))
         longer.append((question, *longer_first(ranks, people[question][0], lengths)))
@@ -132,6 +133,23 @@ def agreement(
         longer=share(longer),
         longer_people=share(longer_people),
     )
+
+
+def tau_with_people(said: Mapping[int, Ranks], people: Mapping[int, Sequence[Ranks]]) -> Share:
+    """tau of whoever `said` an order, a judge or a verifier, with people; both by question."""
+    return share(taus_with_people(said, people))
+
+
+def taus_with_people(
+    said: Mapping[int, Ranks], people: Mapping[int, Sequence[Ranks]]
+) -> list[tuple[int, float, float]]:
+    """(question, tau-b, 1) of each person who ranked it, where both put something in an order."""
+    return [
+        (question, tau, 1.0)
+        for question, ranks in said.items()
+        for person in people.get(question, [])
+        if (tau := tau_b(ranks, person)) is not None
+    ]
 
 
 def agreeing_pairs(judge: Ranks, person: Ranks) -> tuple[float, float]:

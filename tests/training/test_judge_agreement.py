@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 from django.urls import reverse
 
 from curation.judging import rank
 from curation.models import Score
 from tests.make import make_model, make_question, make_rationale
+from training.experiments import figures
 from training.judge_agreement import agreement, agreement_with_people
 from training.judge_runs import store_verdicts
 from training.launch import launch
@@ -45,6 +48,19 @@ def test_a_judge_that_says_the_same_agrees_wholly_and_its_reverse_not_at_all():
 def test_nothing_in_common_is_no_figure():
     found = agreement({}, {}, {})
     assert (found.tau.value, found.accuracy.value, found.questions) == (None, None, 0)
+
+
+def test_tau_counts_each_person_on_each_question_on_both_pages():
+    """Two people rank question 1 as the judge does, one ranks question 2 the other way round:
+    (1 + 1 - 1) / 3, not the (1 - 1) / 2 of questions alike."""
+    people = {1: [{10: 1, 11: 2}, {10: 1, 11: 3}], 2: [{20: 1, 21: 2}], 3: [{30: 1, 31: 2}]}
+    ratings = {10: 9.0, 11: 2.0, 20: 1.0, 21: 8.0, 30: 5.0, 31: 5.0}  # a tie says nothing
+    ranks = {q: {pk: -ratings[pk] for pk in said[0]} for q, said in people.items()}
+    of_judge = agreement(ranks, people, {}).tau
+    assert (of_judge.value, of_judge.n) == (pytest.approx(1 / 3), 3)
+    assert of_judge.low <= of_judge.value <= of_judge.high
+    assert figures.agreement(people, ratings) == asdict(of_judge)
+    assert figures.agreement({3: people[3]}, ratings) is None
 
 
 @pytest.fixture

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from statistics import fmean
 from typing import Any
 
-from curation.concordance import tau_b
 from curation.models import Place, Ranking
 from training.experiments.groups import judged_by, verified
 from training.experiments.samples import plan_of, questions_of, samples_of
-from training.experiments.stopping import Compared, Shares, gain, mean_of, win_rate
+from training.experiments.stopping import Compared, Shares, gain, win_rate
+from training.judge_agreement import tau_with_people
 from training.models import Evaluation, EvaluationItem, Iteration, Run, Stage
 
 KEPT = (
@@ -68,8 +68,8 @@ def of_people(iteration: Iteration) -> Facts:
         "ranked": queue.complete,
         "total": queue.items_total,
         "on_anchors": bool(on_anchors),
-        "tau_judge": as_facts(agreement(looked, judged)),
-        "tau_verifier": as_facts(agreement(looked, right)),
+        "tau_judge": agreement(looked, judged),
+        "tau_verifier": agreement(looked, right),
     }
 
 
@@ -91,16 +91,12 @@ def human_ranks(iteration: Iteration) -> dict[int, list[dict[int, int]]]:
 
 
 def agreement(
-    said: Mapping[int, Iterable[Mapping[int, int]]], values: Mapping[int, float]
-) -> Compared | None:
-    """Kendall's tau-b of each person's ranks and the order by `values` (high is first): the mean
-    over people within a question, then over questions, with its interval over questions."""
+    said: Mapping[int, list[dict[int, int]]], values: Mapping[int, float]
+) -> Facts | None:
+    """How far people rank as `values` do, the highest first, as the page of judges reckons it."""
     order = {pk: -value for pk, value in values.items()}
-    means = []
-    for rankings in said.values():
-        taus = [tau for ranks in rankings if (tau := tau_b(ranks, order)) is not None]
-        means += [fmean(taus)] if taus else []
-    return mean_of(means)
+    tau = tau_with_people(dict.fromkeys(said, order), said)
+    return asdict(tau) if tau.n else None
 
 
 def as_facts(compared: Compared | None) -> Facts | None:
