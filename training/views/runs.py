@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
+from django_htmx.http import push_url
 
 from curation.access import get_project_for
 from curation.keyset import Order, page
@@ -37,6 +40,7 @@ from training.samples import samples_of
 from training.telling import standing
 
 PARTS = {"status", "log", "samples", "groups", "probes", "alarms"}
+CHOSEN_BY = {"groups": {"round", "step", "group"}, "probes": {"probe"}}  # in the address
 NEWEST_FIRST = Order("pk", descending=True)
 FILTERS = ("kind", "method", "status", "q")
 
@@ -94,7 +98,22 @@ def run_page(request: Request, slug: str, pk: int) -> HttpResponse:
     part = part if part in PARTS else None
     context = run_context(project, run) | part_context(request, run, part)
     template = f"training/run.html#{part}" if part else "training/run.html"
-    return render(request, template, context)
+    response = render(request, template, context)
+    names = CHOSEN_BY.get(part or "", set())
+    return (
+        push_url(response, address(request, run, names)) if names & request.GET.keys() else response
+    )
+
+
+def address(request: Request, run: Run, names: Collection[str]) -> str:
+    """The page's own address with what was just chosen in it, and all else that it said."""
+    current = urlsplit(request.htmx.current_url or "").query
+    query = QueryDict(current, mutable=True)
+    for name in names:
+        query.pop(name, None)
+        if request.GET.get(name):
+            query[name] = request.GET[name]
+    return f"{run.get_absolute_url()}?{query.urlencode()}".rstrip("?")
 
 
 def run_of(project: Project, pk: int) -> Run:
