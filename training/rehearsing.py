@@ -12,15 +12,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from curation.messages import send
 from curation.models import DatasetVersion, LanguageModel, Project, User
-from training import process
+from training import process, workers
 from training.folders import work_root
 from training.launch import checked_settings, usual_host
 from training.layout import lay_out
@@ -77,9 +79,13 @@ def ask_for_rehearsal(
     )
     forget_old(project)
     if enqueue:
-        pk, queue = rehearsal.pk, rehearsal.queue
-        transaction.on_commit(lambda: send(REHEARSE, pk, queue))
+        transaction.on_commit(lambda: tell_a_worker(rehearsal))
     return rehearsal
+
+
+def tell_a_worker(rehearsal: Rehearsal) -> bool:
+    """If the broker is away or forgets it, the reaper tells again."""
+    return send(REHEARSE, rehearsal.pk, rehearsal.queue)
 
 
 def forget_old(project: Project) -> None:
@@ -109,8 +115,24 @@ def give_back(rehearsal: Rehearsal) -> str:
     """The worker goes down: another one does it."""
     mine = Rehearsal.objects.filter(pk=rehearsal.pk, status=RehearsalStatus.RUNNING)
     if mine.update(status=RehearsalStatus.QUEUED):
-        send(REHEARSE, rehearsal.pk, rehearsal.queue)
+        tell_a_worker(rehearsal)
     return RehearsalStatus.QUEUED
+
+
+def reap() -> dict[str, int]:
+    """Mend what dead workers and lost messages left. Called every 15 s by the clock.
+
+    Queued for a minute while its queue is empty: the message was lost. One whose worker vanished
+    is not begun again: it may be what the worker died of.
+    """
+    lost = Rehearsal.objects.filter(Rehearsal.silent())
+    words = "Its worker vanished while it rehearsed. Look at the host, then rehearse again."
+    gone = lost.update(status=RehearsalStatus.FAILED, finished_at=Now(), error=words)
+    old = Now() - timedelta(seconds=60)
+    waiting = Rehearsal.objects.filter(status=RehearsalStatus.QUEUED, created_at__lt=old)
+    lengths = workers.queue_lengths() if waiting.exists() else {}
+    forgotten = [one for one in waiting.order_by("id") if lengths.get(one.queue) == 0]
+    return {"failed": gone, "told": sum(map(tell_a_worker, forgotten))}
 
 
 def outcome(

@@ -29,8 +29,9 @@ def rehearse(rehearsal_pk: int) -> str:
 
 @shared_task(name="training.tasks.reap")
 def reap() -> dict[str, int]:
-    """Mend what dead workers and lost messages left."""
-    return supervision.reap()
+    """Mend what dead workers and lost messages left, of runs and of rehearsals."""
+    rehearsals = {f"rehearsals_{name}": count for name, count in rehearsing.reap().items()}
+    return {**supervision.reap(), **rehearsals}
 
 
 @shared_task(name="training.tasks.advance_experiment", queue="cpu")

@@ -136,6 +136,17 @@ def test_a_job_whose_worker_fell_silent_is_queued_again_and_goes_to_its_end(
     assert not jobs.finish(ghost, JobStatus.FAILED)
 
 
+def test_a_job_that_nobody_heard_of_is_told_again(
+    project, sent, django_capture_on_commit_callbacks
+):
+    job = make_job(project)
+    assert jobs.requeue_lost() == 0, "it was made just now"
+    Job.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert jobs.requeue_lost() == 1
+    assert sent == [("curation.tasks.run_import", job.pk)]
+
+
 def test_a_job_that_beats_is_left_alone(project, sent):
     assert make_job(project).claim()
     assert jobs.requeue_lost() == 0

@@ -4,6 +4,7 @@ doubled. Each test disturbs a run of the real engine in its middle."""
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -20,13 +21,16 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from curation.artifacts import store
+from curation.models import Job
 from tests.failures.conftest import ENGINE, STEPS, steps, weights
 from tests.failures.gates import before_database
 from tests.failures.hosts import tell
 from training import supervise as supervising
 from training.engine.files import damage
 from training.launch import request_cancel, resume
-from training.models import Metric, Run, Worker
+from training.models import Metric, Rehearsal, Run, Worker
+from training.rehearsing import ask_for_rehearsal
 from training.supervise import reap, supervise
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -117,10 +121,16 @@ def test_a_message_delivered_twice(make_run, ends_as_if_nothing_had_happened):
 
 
 def test_redis_restarted_empty(
-    make_run, other_process_env, tmp_path, ends_as_if_nothing_had_happened
+    make_run, version, other_process_env, tmp_path, ends_as_if_nothing_had_happened
 ):
-    """One run is under way and one waits when the queue loses all it knows."""
+    """One run is under way; another, a rehearsal and an import wait when the queue loses all it
+    knows."""
     running, waiting = make_run("cpu"), make_run("cpu")
+    frame = {"method": "sft", "config": {}, "dataset": version, "student": running.student}
+    rehearsal = ask_for_rehearsal(version.project, **frame, enqueue=False)
+    uri = store("rows.jsonl", io.BytesIO(b'{"question": "a?", "answer": "1"}'))
+    params = {"file": uri, "name": "rows.jsonl"}
+    job = Job.objects.create(project=version.project, kind="import", params=params)
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     redis = redis_server(port, tmp_path / "first")
@@ -134,13 +144,19 @@ def test_redis_restarted_empty(
         redis.kill()
         redis.wait()
         redis = redis_server(port, tmp_path / "second")
-        Run.objects.update(created_at=timezone.now() - timedelta(minutes=2))
+        for model in (Run, Rehearsal, Job):
+            model.objects.update(created_at=timezone.now() - timedelta(minutes=2))
         both = Run.objects.filter(pk__in=[running.pk, waiting.pk])
         wait_for(lambda: both.over().count() == 2, 240)
+        wait_for(lambda: Rehearsal.objects.get().is_over and Job.objects.get().is_over, 240)
     finally:
         worker.terminate()
         worker.wait(60)
         redis.kill()
+    rehearsal.refresh_from_db()
+    job.refresh_from_db()
+    assert (rehearsal.status, rehearsal.error) == ("done", "")
+    assert (job.status, job.error) == ("done", "")
     for run in (running, waiting):
         ends_as_if_nothing_had_happened(run)
         assert run.attempt == 1

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.urls import reverse
 
-from training import rehearsing
+from training import rehearsing, workers
 from training.models import Rehearsal, Run
 from training.rehearsing import ask_for_rehearsal, perform, runs_of_tokens
 
@@ -99,6 +102,29 @@ def test_an_engine_that_takes_too_long_is_stopped(asked, tmp_path, monkeypatch):
     assert perform(asked.pk, [sys.executable, "-c", "import time; time.sleep(60)"]) == "failed"
     asked.refresh_from_db()
     assert "ten minutes" in asked.error
+
+
+def test_a_message_that_was_lost_is_sent_again_once(asked, broker, monkeypatch):
+    monkeypatch.setitem(current_app.conf, "broker_url", broker)
+    while not workers.queue_lengths():  # the broker has just been started
+        time.sleep(0.1)
+    assert rehearsing.reap() == {"failed": 0, "told": 0}, "it was asked for just now"
+    Rehearsal.objects.update(created_at=asked.created_at - timedelta(minutes=2))
+    assert rehearsing.reap() == {"failed": 0, "told": 1}
+    assert workers.queue_lengths() == {"cpu": 1, "gpu": 0}
+    assert rehearsing.reap() == {"failed": 0, "told": 0}, "somebody has only to come"
+
+
+def test_one_whose_worker_vanished_says_so_and_is_not_begun_again(asked):
+    assert asked.claim()
+    assert not asked.claim()
+    assert rehearsing.reap()["failed"] == 0
+    Rehearsal.objects.update(started_at=asked.created_at - timedelta(minutes=13))
+    assert rehearsing.reap() == {"failed": 1, "told": 0}
+    asked.refresh_from_db()
+    assert (asked.status, asked.is_over) == ("failed", True)
+    assert "worker vanished" in asked.error
+    assert not asked.end("done"), "should it come back from the dead"
 
 
 def test_tokens_need_any_cpu_host_and_time_the_runs_own(asked):

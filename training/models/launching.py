@@ -8,6 +8,7 @@ import pghistory
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -111,11 +112,14 @@ class Rehearsal(models.Model):
 
     def claim(self) -> bool:
         """True for the one caller that does it; one that fell silent may be done again."""
-        now = timezone.now()
-        silent = Q(status=RehearsalStatus.RUNNING, started_at__lt=now - SILENCE)
-        free = Q(status=RehearsalStatus.QUEUED) | silent
+        free = Q(status=RehearsalStatus.QUEUED) | Rehearsal.silent()
         found = Rehearsal.objects.filter(free, pk=self.pk)
-        return found.update(status=RehearsalStatus.RUNNING, started_at=now) == 1
+        return found.update(status=RehearsalStatus.RUNNING, started_at=Now()) == 1
+
+    @staticmethod
+    def silent() -> Q:
+        """Those whose worker must have gone, by the database's clock."""
+        return Q(status=RehearsalStatus.RUNNING, started_at__lt=Now() - SILENCE)
 
     def end(self, status: str, **fields: object) -> bool:
         """Compare-and-swap from running to an end."""
