@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import rules
 from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.http import Http404
 
 from curation.models import Membership, Project, Role, User
@@ -18,6 +19,13 @@ def role_in(user: User, project: Project) -> str | None:
         return Role.OWNER
     found = Membership.objects.filter(user=user, project=project).values_list("role", flat=True)
     return found.first()
+
+
+def with_role(projects: QuerySet[Project], user: User) -> QuerySet[Project]:
+    """The projects, each with the user's `my_role` as `role_in` says it."""
+    mine = Membership.objects.filter(user=user, project=OuterRef("pk")).values("role")[:1]
+    role = Value(Role.OWNER.value) if user.is_superuser else Subquery(mine)
+    return projects.annotate(my_role=role)
 
 
 def _has_role(*roles: str) -> rules.Predicate:
@@ -49,10 +57,9 @@ def get_project_for(user: User, slug: str, permission: str = "curation.view_proj
     Raises Http404 for strangers (they do not learn that it exists) and PermissionDenied for
     members whose role does not allow it. `project.my_role` is set for the templates.
     """
-    project = Project.objects.visible_to(user).filter(slug=slug).first()
+    project = with_role(Project.objects.visible_to(user), user).filter(slug=slug).first()
     if project is None:
         raise Http404("There is no such project among yours.")
-    project.my_role = role_in(user, project)  # type: ignore[attr-defined]
     if not user.has_perm(permission, project):
         raise PermissionDenied("Your role in this project does not allow that.")
     return project

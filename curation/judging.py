@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from curation.counters import count_submitted, note_said
@@ -85,8 +87,8 @@ def rank(
     """
     _check_ranks(question, ranks)
     _lock(question.pk)
-    ranking = _rank(question, judge, ranks, shown_order, seconds, assignment, note)
-    note_said([question.pk])
+    ranking, items = _rank(question, judge, ranks, shown_order, seconds, assignment, note)
+    note_said([question.pk], items)
     return ranking
 
 
@@ -98,10 +100,11 @@ def _rank(
     seconds: float | None,
     assignment: Assignment | None,
     note: str,
-) -> Ranking:
-    """Ranks that are known to be sound, of a question whose row is locked."""
+) -> tuple[Ranking, set[int]]:
+    """Ranks that are known to be sound, of a question whose row is locked; and the queue items
+    whose ranking they supersede."""
     who = {"judge_user": judge} if isinstance(judge, User) else {"judge_model": judge}
-    Ranking.objects.live().filter(question=question, **who).update(superseded_at=timezone.now())
+    items = _supersede(Ranking.objects.live().filter(question=question, **who))
     ranking = Ranking.objects.create(
         question=question,
         assignment=assignment,
@@ -114,7 +117,16 @@ def _rank(
         Place(ranking=ranking, rationale_id=pk, rank=rank)
         for pk, rank in sorted(standard_ranks(ranks).items(), key=lambda pair: pair[1])
     )
-    return ranking
+    return ranking, items
+
+
+def _supersede(live: QuerySet[Any]) -> set[int]:
+    """Mark the judgements as superseded; returns the queue items that they were said of."""
+    found = list(live.values_list("pk", "assignment__item"))
+    if found:
+        rows = live.model.objects.filter(pk__in=[pk for pk, _ in found])
+        rows.update(superseded_at=timezone.now())
+    return {item for _, item in found if item is not None}
 
 
 @transaction.atomic
@@ -129,9 +141,7 @@ def review(
     """Record that `reviewer` accepts or rejects the rationale, instead of what they said before."""
     verdict = _checked(Verdict(decision, tuple(reasons), note))
     _lock(rationale.question_id)
-    replaced = rationale.reviews.live().filter(reviewer=reviewer)
-    items = list(replaced.exclude(assignment=None).values_list("assignment__item", flat=True))
-    replaced.update(superseded_at=timezone.now())
+    items = _supersede(rationale.reviews.live().filter(reviewer=reviewer))
     note_said([rationale.question_id], items)
     return Review.objects.create(
         rationale=rationale,
@@ -180,10 +190,13 @@ def submit(
     if before == AssignmentStatus.SUBMITTED and seen != edition(held):
         return _came_twice(held, ranks, verdicts, steps, labels)
     _lock(held.question_id)
-    _record_ranking(held, ranks, _bounded(seconds), note)
-    _record_reviews(held, verdicts)
+    items = _record_ranking(held, ranks, _bounded(seconds), note)
+    items |= _record_reviews(held, verdicts)
     _record_labels(held, labels)
-    return _close(held, before)
+    result = _close(held, before)
+    if elsewhere := items - {held.item_id}:  # the same question in another queue
+        note_said([held.question_id], elsewhere)
+    return result
 
 
 def edition(assignment: Assignment) -> str:
@@ -229,7 +242,7 @@ def _thoughts(pks: Iterable[int]) -> dict[int, str]:
 
 def _lock(question_id: int) -> None:
     """The question's row is the lock: two windows of one judge do not collide."""
-    Question.objects.select_for_update(no_key=True).get(pk=question_id)
+    Question.objects.select_for_update(no_key=True).values_list("pk").get(pk=question_id)
 
 
 def _check_ranks(question: Question, ranks: Ranks) -> None:
@@ -343,25 +356,25 @@ def draft_of(
     }
 
 
-def _record_ranking(held: Assignment, ranks: Ranks, seconds: float | None, note: str) -> None:
-    """A new live ranking, unless it says what the old one said; none at all takes it back."""
+def _record_ranking(held: Assignment, ranks: Ranks, seconds: float | None, note: str) -> set[int]:
+    """A new live ranking, unless it says what the old one said; none at all takes it back.
+    Returns the queue items whose ranking is superseded."""
     before, _ = said(held)
     if ranks and standard_ranks(ranks) != before:
-        _rank(held.question, held.user, ranks, held.shown_order, seconds, held, note)
-    elif not ranks:
-        held.rankings.live().update(superseded_at=timezone.now())
+        return _rank(held.question, held.user, ranks, held.shown_order, seconds, held, note)[1]
+    return set() if ranks else _supersede(held.rankings.live())
 
 
-def _record_reviews(held: Assignment, verdicts: Mapping[int, Verdict]) -> None:
+def _record_reviews(held: Assignment, verdicts: Mapping[int, Verdict]) -> set[int]:
     """New live reviews where something changed; verdicts of this assignment that are gone are
-    taken back. What the person said elsewhere about the others stands: silence says nothing."""
+    taken back. What the person said elsewhere about the others stands: silence says nothing.
+    Returns the queue items whose reviews are superseded."""
     _, before = said(held)
     changed = {pk: verdict for pk, verdict in verdicts.items() if before.get(pk) != verdict}
     live = Review.objects.live().filter(reviewer=held.user)
-    now = timezone.now()
-    live.filter(rationale__in=changed).update(superseded_at=now)
+    items = _supersede(live.filter(rationale__in=changed))
     if before:
-        live.filter(assignment=held).exclude(rationale__in=verdicts).update(superseded_at=now)
+        items |= _supersede(live.filter(assignment=held).exclude(rationale__in=verdicts))
     Review.objects.bulk_create(
         Review(
             rationale_id=pk,
@@ -373,6 +386,7 @@ def _record_reviews(held: Assignment, verdicts: Mapping[int, Verdict]) -> None:
         )
         for pk, verdict in changed.items()
     )
+    return items
 
 
 def _record_labels(held: Assignment, labels: list[StepLabel]) -> None:

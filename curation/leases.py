@@ -25,6 +25,7 @@ from curation.queues import shown_order
 
 RUNNING = (AssignmentStatus.AHEAD, AssignmentStatus.LEASED)
 HOLDING = (*RUNNING, AssignmentStatus.SUBMITTED)
+AT_HAND = (*RUNNING, AssignmentStatus.EXPIRED)
 AHEAD_FOR = timedelta(minutes=3)
 
 
@@ -37,11 +38,12 @@ def claim(queue: Queue, user: User) -> Assignment | None:
     expire(queue, but=user)
     with transaction.atomic():
         # One claim at a time for each person: two windows show the same item.
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        running = _running(queue, user)
+        _lock(user)
+        mine = list(queue.assignments.filter(user=user, status__in=AT_HAND))
+        running = _running(mine)
         if running or not queue.is_open or not may_judge(queue, user):
             return running
-        return _taken_up_again(queue, user) or _kept_ready(queue, user) or _new(queue, user)
+        return _taken_up_again(queue, mine) or _kept_ready(queue, mine) or _new(queue, user)
 
 
 def claim_ahead(queue: Queue, user: User) -> Assignment | None:
@@ -50,7 +52,7 @@ def claim_ahead(queue: Queue, user: User) -> Assignment | None:
     It is released when it is not used within `AHEAD_FOR`; work on the item at hand prolongs it.
     """
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        _lock(user)
         mine = Assignment.objects.filter(queue=queue, user=user)
         ready = mine.filter(status=AssignmentStatus.AHEAD).first()
         if ready or not queue.is_open or not mine.filter(status=AssignmentStatus.LEASED).exists():
@@ -172,32 +174,40 @@ def _until(queue: Queue) -> datetime:
     return timezone.now() + timedelta(minutes=queue.lease_minutes)
 
 
-def _running(queue: Queue, user: User) -> Assignment | None:
+def _lock(user: User) -> None:
+    """Until the transaction ends this person claims nothing else."""
+    User.objects.select_for_update(no_key=True).values_list("pk").get(pk=user.pk)
+
+
+def _running(mine: list[Assignment]) -> Assignment | None:
     """The lease this person holds, prolonged; late or not, nobody else has its slot."""
-    mine = Assignment.objects.filter(queue=queue, user=user)
-    held = mine.filter(status=AssignmentStatus.LEASED).order_by("pk").first()
-    return held if held is not None and renew(held) else None
+    held = [row for row in mine if row.status == AssignmentStatus.LEASED]
+    first = min(held, key=lambda row: row.pk, default=None)
+    return first if first is not None and renew(first) else None
 
 
-def _taken_up_again(queue: Queue, user: User) -> Assignment | None:
+def _taken_up_again(queue: Queue, mine: list[Assignment]) -> Assignment | None:
     """An own lease that ran out with a draft begun, if its slot is still free."""
-    mine = Assignment.objects.filter(queue=queue, user=user, status=AssignmentStatus.EXPIRED)
-    free = mine.filter(item__taken__lt=F("item__overlap")).order_by("-leased_until")
-    for old in free[:5]:
+    lost = [row.pk for row in mine if row.status == AssignmentStatus.EXPIRED]
+    if not lost:
+        return None
+    free = queue.assignments.filter(pk__in=lost, item__taken__lt=F("item__overlap"))
+    for old in free.order_by("-leased_until")[:5]:
         if renew(old):
             old.refresh_from_db()
             return old
     return None
 
 
-def _kept_ready(queue: Queue, user: User) -> Assignment | None:
-    """The item that was leased ahead for this person; from now on they hold it."""
-    now = timezone.now()
-    ahead = Assignment.objects.filter(queue=queue, user=user, status=AssignmentStatus.AHEAD)
-    ready = ahead.select_for_update().first()
+def _kept_ready(queue: Queue, mine: list[Assignment]) -> Assignment | None:
+    """The item that was leased ahead for this person, unless somebody has just taken it over; from
+    now on they hold it."""
+    kept = [row.pk for row in mine if row.status == AssignmentStatus.AHEAD]
+    ready = queue.assignments.filter(pk__in=kept).select_for_update().first() if kept else None
     if ready is None:
         return None
-    ready.status, ready.leased_at, ready.leased_until = AssignmentStatus.LEASED, now, _until(queue)
+    ready.status, ready.leased_at = AssignmentStatus.LEASED, timezone.now()
+    ready.leased_until = _until(queue)
     ready.save(update_fields=["status", "leased_at", "leased_until"])
     return ready
 

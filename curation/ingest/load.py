@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from typing import IO, Any
 
 from django.db import DataError, IntegrityError, connection, transaction
 
 from curation.ingest import report as notes
+from curation.ingest.ahead import read_ahead
 from curation.ingest.plan import Reading
 from curation.ingest.record import BadRow, Draft, DraftRationale, Row
 from curation.ingest.report import Report
@@ -57,13 +59,18 @@ class Loader:
 
     def load(self, rows: Iterable[Row], on_batch: Callable[[Report], None]) -> Report:
         """Store all rows. `on_batch` hears of the report after each batch; it may raise to stop."""
-        rows = iter(rows)
+        with closing(read_ahead(self._batches(iter(rows)))) as batches:
+            for drafts, done in batches:
+                self._store(drafts, done)
+                self._count(done)
+                on_batch(self.report)
+        return self.report
+
+    def _batches(self, rows: Iterator[Row]) -> Iterator[tuple[list[Numbered], Report]]:
+        """The drafts of each batch, and what became of its rows so far."""
         while chunk := list(islice(rows, BATCH_ROWS)):
             done = Report(rows=len(chunk))
-            self._store([*self._read(chunk, done)], done)
-            self._count(done)
-            on_batch(self.report)
-        return self.report
+            yield [*self._read(chunk, done)], done
 
     def _count(self, done: Report) -> None:
         done.left_out.sort(key=lambda entry: entry["line"])

@@ -1,4 +1,5 @@
-"""The two INSERTs of an import. Rows travel as one JSON text, so a batch is one statement.
+"""What an import asks and the two INSERTs it makes. Rows travel as one JSON text, so a batch is
+one statement.
 
 `ON CONFLICT DO NOTHING … RETURNING` tells exactly what is new, whoever else writes meanwhile.
 """
@@ -39,6 +40,10 @@ from json_to_recordset(%s) as incoming (
 on conflict do nothing
 returning id
 """
+_KNOWN = """
+select text_hash, id, split, reference_answer from curation_question
+where project_id = %s and text_hash = any(%s)
+"""
 _ASKED = (
     "metadata",
     "external_id",
@@ -62,9 +67,9 @@ class Known:
 
 def known_questions(project: Project, hashes: Iterable[str]) -> dict[str, Known]:
     """Text hash → question, of those that are here."""
-    here = Question.objects.filter(project=project, text_hash__in=list(hashes))
-    rows = here.values_list("text_hash", "pk", "split", "reference_answer")
-    return {text_hash: Known(pk, split, answer) for text_hash, pk, split, answer in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [project.pk, list(hashes)])
+        return {text_hash: Known(pk, *rest) for text_hash, pk, *rest in cursor.fetchall()}
 
 
 def insert_questions(project: Project, questions: list[Question]) -> dict[str, int]:

@@ -45,7 +45,10 @@ class Question(models.Model):
     """
 
     project = models.ForeignKey(
-        "curation.Project", on_delete=models.CASCADE, related_name="questions"
+        "curation.Project",
+        on_delete=models.CASCADE,
+        db_index=False,  # five indexes begin with it
+        related_name="questions",
     )
     external_id = models.CharField(max_length=200)
     text = models.TextField()

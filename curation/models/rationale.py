@@ -65,6 +65,7 @@ class Rationale(models.Model):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
+        db_index=False,  # as the two below: only the few rows that have it are indexed
         related_name="rationales",
     )
     thought = models.TextField(blank=True)
@@ -81,10 +82,20 @@ class Rationale(models.Model):
     token_ids = ArrayField(models.IntegerField(), null=True, blank=True)
     token_logprobs = ArrayField(models.FloatField(), null=True, blank=True)
     conditioned_on = models.ForeignKey(
-        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="answers"
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="answers",
     )
     revises = models.ForeignKey(
-        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="revisions"
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="revisions",
     )
     batch = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -110,6 +121,17 @@ class Rationale(models.Model):
         ]
         indexes = [
             models.Index(fields=["batch"]),
+            models.Index(
+                fields=["author_user"],
+                condition=Q(author_user__isnull=False),
+                name="rationales_by_people",
+            ),
+            models.Index(
+                fields=["conditioned_on"],
+                condition=Q(conditioned_on__isnull=False),
+                name="answers_to_a_thought",
+            ),
+            models.Index(fields=["revises"], condition=Q(revises__isnull=False), name="revisions"),
             models.Index(fields=["author_model", "question"]),
             # With the question, so that lists by key find their project without reading rows.
             models.Index(fields=["author_model", "id", "question"], name="rationales_of_an_author"),

@@ -45,6 +45,12 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "—" if share is None else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+@register.filter
+def percents_whole(text: str) -> str:
+    """A sentence in which no line ends between a number and its per cent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 @register.simple_tag
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
     """The bounds of an estimated share: `70.2–75.9 %`; nothing where there are none."""

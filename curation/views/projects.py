@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from curation.access import get_project_for
+from curation.access import get_project_for, with_role
 from curation.forms.project import ProjectForm
 from curation.funnel import funnel, suggestions
 from curation.models import Membership, Project, Question, Rationale, Role
@@ -22,11 +22,10 @@ from curation.work import last_activity, latest_work
 
 def project_list(request: Request) -> HttpResponse:
     """The projects of this person; archived ones apart."""
-    mine = Membership.objects.filter(user=request.user, project=OuterRef("pk"))
-    projects = Project.objects.visible_to(request.user).annotate(
+    mine = with_role(Project.objects.visible_to(request.user), request.user)
+    projects = mine.annotate(
         asked=counted(Question.objects, "project"),
         written=counted(Rationale.objects, "question__project"),
-        my_role=Subquery(mine.values("role")[:1]),
         last_activity=last_activity(),
     )
     context = {

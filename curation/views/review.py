@@ -29,7 +29,6 @@ from curation.judging import Result, Verdict
 from curation.models import (
     Asked,
     Assignment,
-    AssignmentStatus,
     Project,
     Queue,
     Ranking,
@@ -49,10 +48,11 @@ SKIP_REASONS = [
     "The reference answer looks wrong",
     "None of these is usable",
 ]
-AFTER = {
-    Result.SUBMITTED: (messages.SUCCESS, "Submitted. Here is the next one."),
+REASON = 200  # characters: what `Assignment.skip_reason` holds
+AFTER: dict[Result, tuple[int, str] | tuple[int, str, str]] = {
+    Result.SUBMITTED: (messages.SUCCESS, "Submitted.", "onward"),
     Result.CHANGED: (messages.SUCCESS, "Your changed judgement replaces the earlier one."),
-    Result.ALREADY: (messages.INFO, "That one was submitted already. Here is the next one."),
+    Result.ALREADY: (messages.INFO, "That one was submitted already.", "onward"),
     Result.DIFFERS: (
         messages.WARNING,
         "That one was submitted already, from another window. What you sent now says something "
@@ -118,8 +118,13 @@ def review_item(request: Request, slug: str, pk: int, assignment_pk: int) -> Htt
 def review_skip(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
     project, held = _own(request, slug, pk, assignment_pk)
     reason = storable(request.POST.get("other", "")) or storable(request.POST.get("reason", ""))
-    if not reason:
+    if not reason or len(reason) > REASON:
         refusal = ["Say why you skip it: choose a reason, or write one."]
+        if reason:
+            refusal = [
+                f"The reason has {len(reason)} characters. Say it in {REASON} at most; the item is "
+                "still yours."
+            ]
         typed = Judgement.of(request.POST, held.shown_order)
         return _show(request, project, held, typed, refusal)
     if leases.skip(held, reason):
@@ -280,7 +285,7 @@ def _show(
 ) -> HttpResponse:
     """The group at hand. A refusal answers 422 and keeps all that was typed."""
     queue = held.queue
-    mine = queue.assignments.filter(user=request.user, status=AssignmentStatus.SUBMITTED)
+    mine = queue.tallies.filter(user=request.user).values_list("submitted", flat=True)
     context: dict[str, Any] = {
         "project": project,
         "section": "review",
@@ -299,7 +304,7 @@ def _show(
         "reasons": reasons_of(project),
         "skip_reasons": SKIP_REASONS,
         "layout": request.user.preferences.get("review_layout", "columns"),
-        "mine": mine.count(),
+        "mine": mine.first() or 0,
     }
     return _render(request, context, status=422 if context["refused"] else 200)
 

@@ -244,3 +244,21 @@ def test_two_rankings_of_one_judge_at_once_leave_one_alive(project, annotator):
     in_threads(lambda n: judging.rank(question, annotator, {a: 1, b: 2}), 5)
     assert question.rankings.count() == 5
     assert question.rankings.live().count() == 1
+
+
+def test_what_is_said_anew_in_another_queue_mends_the_figures_of_the_first(
+    project, question, annotator, second_annotator
+):
+    first, second = make_queue(project, overlap=2), make_queue(project, name="Again", overlap=2)
+    for person, rank in ((annotator, 1), (second_annotator, -1)):
+        held = claim(first, person)
+        order = sorted(held.shown_order, key=lambda pk: rank * pk)
+        judging.submit(held, dict(zip(order, range(1, 9), strict=False)), {order[0]: "accept"})
+    before = first.items.get()
+    assert before.concordance == 0
+
+    again = claim(second, annotator)
+    order = sorted(again.shown_order, key=lambda pk: -pk)
+    judging.submit(again, dict(zip(order, range(1, 9), strict=False)), {})
+    assert first.items.get().concordance is None, "one ranking of it is left"
+    assert second.items.get().submitted == 1
