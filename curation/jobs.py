@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from curation.messages import send
@@ -52,7 +53,7 @@ def tell(job: Job) -> None:
 def advance(job: Job, done: int, total: int | None) -> None:
     """Say how far the job is. Raises TakenAway if somebody cancelled it or took it over."""
     job.done, job.total = done, total
-    if not _mine(job).update(done=done, total=total, heartbeat_at=timezone.now()):
+    if not _mine(job).update(done=done, total=total, heartbeat_at=Now()):
         raise TakenAway
 
 
@@ -92,10 +93,10 @@ def again(job: Job) -> bool:
 
 
 def requeue_lost() -> int:
-    """Queue jobs whose worker fell silent, and tell again of those that nobody heard of."""
-    now = timezone.now()
-    silent = Q(status=JobStatus.RUNNING, heartbeat_at__lt=now - SILENCE)
-    unheard = Q(status=JobStatus.QUEUED, created_at__lt=now - UNHEARD)
+    """Queue jobs whose worker fell silent, and tell again of those that nobody heard of. By the
+    database's clock: hosts may be minutes apart."""
+    silent = Q(status=JobStatus.RUNNING, heartbeat_at__lt=Now() - SILENCE)
+    unheard = Q(status=JobStatus.QUEUED, created_at__lt=Now() - UNHEARD)
     found = Job.objects.filter(silent | unheard)
     return sum(_requeue(job) for job in found)
 

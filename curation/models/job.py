@@ -7,8 +7,8 @@ import uuid
 import pghistory
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone
 
 
 class JobKind(models.TextChoices):
@@ -85,11 +85,10 @@ class Job(models.Model):
 
     def claim(self) -> bool:
         """True for the one caller that may run the job; a message delivered twice gets False."""
-        now = timezone.now()
         claimed = Job.objects.filter(pk=self.pk, status=JobStatus.QUEUED).update(
             status=JobStatus.RUNNING,
-            started_at=now,
-            heartbeat_at=now,
+            started_at=Now(),
+            heartbeat_at=Now(),
             attempt=models.F("attempt") + 1,
         )
         if claimed:
