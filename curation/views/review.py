@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Prefetch
 from django.http import Http404, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -140,10 +141,12 @@ def review_draft(request: Request, slug: str, pk: int, assignment_pk: int) -> Ht
     judgement = Judgement.of(request.POST, held.shown_order)
     if judgement.seen != judging.edition(held):
         return JsonResponse({"state": "submitted"})
-    kept = Assignment.objects.filter(
+    as_seen = Assignment.objects.filter(
         pk=held.pk, status=held.status, finished_at=held.finished_at
-    ).update(draft=judgement.draft())
-    return JsonResponse({"state": "kept" if kept and leases.renew(held) else "lost"})
+    )
+    with transaction.atomic():
+        held_still = as_seen.update(draft=judgement.draft()) and leases.renew(held)
+    return JsonResponse({"state": "kept" if held_still else "lost"})
 
 
 def review_more(request: Request, slug: str, pk: int, assignment_pk: int) -> HttpResponse:
