@@ -1,7 +1,10 @@
 """What a run costs: its host by the hour, an endpoint by the token.
 
 Prices are what the operator says (`HOST_PRICE_CPU`, `HOST_PRICE_GPU`, an hour, in `PRICE_CURRENCY`)
-and what a model's row says per million tokens. Without a price there is no figure, rather than 0.
+and what a model's row says per million tokens: as it was when the run began, so that a new price
+changes no old bill. Without a price there is no figure, rather than 0.
+
+The engine tells of tokens while it works, so a run that failed or was cancelled has its bill too.
 """
 
 from __future__ import annotations
@@ -46,14 +49,31 @@ def host_cost(run: Run) -> Cost | None:
     return Cost(what, took / HOUR * price, settings.PRICE_CURRENCY)
 
 
+def told_of_tokens(run: Run) -> dict[str, Any]:
+    """What the engine said at the end or, of a run that is under way or came to none, last."""
+    ended = "usage" in run.result or "tokens" in run.result
+    return run.result if ended else run.progress
+
+
+def usage(run: Run) -> dict[str, int]:
+    """Tokens that a judge or an endpoint read (`prompt`) and said (`completion`)."""
+    found = told_of_tokens(run).get("usage") or {}
+    return {part: int(count or 0) for part, count in found.items()}
+
+
+def tokens_drawn(run: Run) -> int:
+    """Tokens that were drawn for the run, whoever drew them; a prompt's are not among them."""
+    return int(told_of_tokens(run).get("tokens") or usage(run).get("completion", 0))
+
+
 def token_cost(run: Run) -> Cost | None:
-    """What an endpoint was asked and said, by the prices of its model's row."""
-    used = run.result.get("usage") or {}
-    prices = run.student.prices if run.student else {}
+    """What an endpoint was asked and said."""
+    used = usage(run)
+    prices = told_of_tokens(run).get("prices") or (run.student.prices if run.student else {})
     if not used or not prices:
         return None
-    amount = sum(float(used.get(part) or 0) * price_of(prices, part) for part in used) / MILLION
-    tokens = sum(int(count or 0) for count in used.values())
+    amount = sum(count * price_of(prices, part) for part, count in used.items()) / MILLION
+    tokens = sum(used.values())
     currency = str(prices.get("currency") or settings.PRICE_CURRENCY)
     return Cost(f"{tokens:,} tokens of {run.student}", amount, currency)
 

@@ -10,7 +10,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 
 from curation.models import LanguageModel, Project
-from training.costs import Cost, token_cost
+from training.costs import Cost, token_cost, usage
 from training.judge_agreement import Agreement, agreement_with_people
 from training.models import JudgeVerdict, Run, RunKind
 
@@ -85,8 +85,8 @@ def judges_of(project: Project) -> list[Line]:
     found = []
     for row in rows:
         model, version = models[row["run__student"]], row["version"]
-        own = runs.get((model.pk, version), [])
-        last = own[-1] if own else Run.objects.get(pk=row["run"])
+        own = runs[model.pk, version]
+        last = next((run for run in own[::-1] if run.result), own[-1])
         costs = [cost for run in own if (cost := token_cost(run))]
         found.append(
             Line(
@@ -97,7 +97,7 @@ def judges_of(project: Project) -> list[Line]:
                 parsed=row["parsed"],
                 pairs={name: row[f"of_{name}"] for name in COUNTED},
                 last=with_project(last, project),
-                tokens=sum(sum(run.result.get("usage", {}).values()) for run in own),
+                tokens=sum(sum(usage(run).values()) for run in own),
                 cost=summed(costs),
                 agreement=agreement_with_people(project, model, version=version),
             )
@@ -123,11 +123,14 @@ def counted(project: Project) -> list[dict[str, Any]]:
 
 
 def runs_by_version(project: Project) -> dict[tuple[int, str], list[Run]]:
-    """The judge runs that have ended well, the latest last."""
+    """The judge runs that gave a verdict, the latest last; one that was cancelled or failed is
+    paid for as well."""
     found: dict[tuple[int, str], list[Run]] = {}
-    runs = project.runs.filter(kind=RunKind.JUDGE, result__has_key="version")
+    verdicts = JudgeVerdict.objects.filter(run__project=project).order_by()
+    versions = dict(verdicts.values_list("run", "version").distinct())
+    runs = project.runs.filter(kind=RunKind.JUDGE, pk__in=versions)
     for run in runs.select_related("student").order_by("pk"):
-        found.setdefault((run.student_id or 0, run.result["version"]), []).append(run)
+        found.setdefault((run.student_id or 0, versions[run.pk]), []).append(run)
     return found
 
 

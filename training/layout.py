@@ -69,7 +69,8 @@ def model_source(model: LanguageModel | None) -> str | Row:
     if model.provider == "openai":
         key = model.api_key_variable or None
         name = model.revision or model.name
-        return {"provider": "openai", "base_url": model.uri, "name": name, "api_key_env": key}
+        source = {"provider": "openai", "base_url": model.uri, "name": name, "api_key_env": key}
+        return {**source, "prices": model.prices} if model.prices else source
     uri = plain(model.uri)
     return uri if "://" in uri else str(settings.BASE_DIR / uri)
 

@@ -375,7 +375,6 @@ def make_experiment(project: Project, owner: User) -> None:
             },
             "against_last": around if number else None,
             "against_start": around if number else None,
-            "cost": {"seconds": 61.5, "tokens": 48_212},
         }  # fmt: skip
         judged = {"tau_judge": {"value": 0.6, "low": 0.3, "high": 0.8, "n": 4}}
         if number:

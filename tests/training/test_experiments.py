@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from curation.models import DatasetItem, Question, Queue, Rationale, Score
 from tests.make import make_question, make_rationale
 from training.experiments import deeds
 from training.experiments.advance import advance, advance_all, advance_far
+from training.experiments.standing import turns
 from training.experiments.steps import gate_of
 from training.launch import request_cancel
 from training.models import Experiment, Iteration, Run, RunStatus, Webhook
@@ -146,7 +148,6 @@ def test_the_figures_compare_each_checkpoint_with_the_one_before_and_the_start(s
     assert one["against_last"]["value"] == 0.5  # the stand-in answers alike whatever the model
     assert two["against_start"]["n"] == 2
     assert two["evaluation"]["accuracy"] == 0.5
-    assert two["cost"]["seconds"] > 0
 
 
 def test_nothing_moves_once_it_is_over(start):
@@ -448,6 +449,27 @@ def test_a_failed_run_pauses_with_its_sentence_and_is_retried_with_a_new_one(sta
     runs = [row.run_id for row in experiment.iterations.first().stage_runs.all()]
     assert runs[0] == first.pk
     assert len(runs) == 2
+
+
+def test_what_a_failed_run_took_is_in_what_the_iteration_took(start, settings):
+    settings.HOST_PRICES, settings.PRICE_CURRENCY = {"cpu": 0.0, "gpu": 60.0}, "EUR"
+    experiment = start(iterations=1)
+    advance(experiment.pk)
+    first = Run.objects.get()
+    work(first, "--fail", "The weights are gone.")
+    advance(experiment.pk)
+    deeds.retry(experiment)
+    go(experiment)
+    second = Run.objects.filter(kind="evaluate").exclude(pk=first.pk).earliest("pk")
+    for run, minutes in ((first, 7), (second, 3)):
+        begun = run.created_at
+        Run.objects.filter(pk=run.pk).update(
+            started_at=begun, finished_at=begun + timedelta(minutes=minutes), result={},
+            progress={"done": 1, "tokens": 100 * minutes}, host_class="gpu",
+        )  # fmt: skip
+    spent = turns(experiment)[-1].spent
+    assert (spent.time, spent.tokens, spent.runs) == (timedelta(minutes=10), 1000, 2)
+    assert [str(cost) for cost in spent.costs] == ["10.00 EUR"]
 
 
 def test_a_cancelled_run_pauses_too(start):

@@ -11,10 +11,10 @@ from django.core.exceptions import ValidationError
 
 from curation.judging import rank
 from curation.models import LanguageModel, Ranking, Score
-from tests.engine.test_endpoint_client import Reply, Server, said, server
+from tests.engine.test_endpoint_client import Reply, Server, refused, said, server
 from tests.make import make_question, make_rationale
 from training.judge_runs import store_verdicts
-from training.launch import launch
+from training.launch import launch, resume
 from training.models import JudgeVerdict, Run
 from training.supervise import supervise
 
@@ -186,9 +186,30 @@ def test_the_bill_follows_the_models_prices(project, judge, question):
 
     run = through(project, judge)
     assert run.result["usage"] == {"prompt": 60, "completion": 27}
+    assert run.result["prices"] == judge.prices
     cost = token_cost(run)
     assert cost is not None
     assert (cost.amount, cost.currency) == (pytest.approx((60 * 1 + 27 * 4) / 1e6), "EUR")
+
+
+def test_what_was_asked_before_it_failed_is_paid_for_at_the_price_of_that_day(
+    project, judge, question, server
+):
+    from training.costs import token_cost
+
+    server.reply = lambda number, body: refused(401) if number == 3 else by_worth(number, body)
+    run = through(project, judge, "failed", concurrency=1)
+    assert run.result == {}
+    judge.prices = {"prompt": 1000.0, "completion": 1000.0, "currency": "USD"}
+    judge.save()
+    cost = token_cost(Run.objects.get(pk=run.pk))
+    assert cost is not None
+    assert (cost.amount, cost.currency) == (pytest.approx(2 * (20 * 1 + 9 * 4) / 1e6), "EUR")
+    server.reply = by_worth
+    assert resume(run)
+    assert supervise(run.pk, "tester", poll=0.05, enqueue=False) == "done"
+    run.refresh_from_db()
+    assert run.result["usage"] == {"prompt": 60, "completion": 27}, "the first two are in it"
 
 
 def test_a_judge_that_is_no_model_or_nonsense_settings_are_refused(project, judge, question):

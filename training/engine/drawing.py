@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -119,6 +119,11 @@ def chunks(draws: Sequence[Wanted], size: int) -> Iterator[list[Wanted]]:
         yield chunk
 
 
+def tokens_of(rows: Iterable[Row]) -> int:
+    """What was drawn of these rows; a job that does not keep the ids keeps their number."""
+    return sum(row.get("token_count") or len(row.get("token_ids") or ()) for row in rows)
+
+
 @dataclass
 class Drawing:
     """The draws of one job and the file that they go to."""
@@ -144,8 +149,8 @@ class Drawing:
         sampler = Sampler(self.slots)
         keys = {draw.key for draw in draws}
         stored = {key_of(row): row for row in keep_rows(self.file, lambda r: key_of(r) in keys)}
-        done = len(stored)
-        self.tell(done, len(draws))
+        done, tokens = len(stored), tokens_of(stored.values())
+        self.tell(done, len(draws), tokens)
         self.hand_on(list(stored.values()))
         for chunk in chunks(draws, self.rows_per_batch):
             if all(draw.key in stored for draw in chunk):
@@ -156,8 +161,8 @@ class Drawing:
             append_rows(self.file, rows)
             self.hand_on(rows)
             stored |= {key_of(row): row for row in rows}
-            done += len(rows)
-            self.tell(done, len(draws))
+            done, tokens = done + len(rows), tokens + tokens_of(rows)
+            self.tell(done, len(draws), tokens)
         return [stored[draw.key] for draw in draws]
 
     def check(self, draws: Sequence[Wanted], model: Any) -> None:
@@ -172,10 +177,10 @@ class Drawing:
         if self.after:
             self.after(rows)
 
-    def tell(self, done: int, total: int) -> None:
-        """For whoever watches: how many are drawn."""
+    def tell(self, done: int, total: int, tokens: int) -> None:
+        """For whoever watches: how many are drawn, and of how many tokens."""
         progress = {"done": done, "total": total, "unit": self.unit, "doing": self.doing}
-        write_json(self.file.parent / "progress.json", progress)
+        write_json(self.file.parent / "progress.json", {**progress, "tokens": tokens})
 
     def drawn(self, model: Any, chunk: Sequence[Wanted], sampler: Sampler) -> list[Row]:
         """One chunk through the sampler, as rows."""

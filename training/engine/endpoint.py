@@ -90,6 +90,7 @@ class Asking:
     client: openai.OpenAI
     rows: list[Row] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
+    usage: Counter[str] = field(default_factory=Counter)  # tokens of all rows
     after: Callable[[Sequence[Row]], None] | None = None  # hears of all that is stored
     system_prompt: str = ""
 
@@ -104,6 +105,7 @@ class Asking:
         """Ask for all draws that are missing. Raises `Stopped`, or `BadJob` if nothing can come."""
         keys = {draw.key for draw in draws}
         self.rows = keep_rows(self.folder / self.file, lambda row: key_of(row) in keys)
+        self.count(self.rows)
         self.hand_on(self.rows)
         stored = {key_of(row) for row in self.rows}
         missing = iter([draw for draw in draws if draw.key not in stored])
@@ -142,6 +144,7 @@ class Asking:
             return
         append_rows(self.folder / self.file, [answer])
         self.rows.append(answer)
+        self.count([answer])
         self.hand_on([answer])
         self.tell(total)
 
@@ -150,9 +153,21 @@ class Asking:
         if self.after:
             self.after(rows)
 
+    def count(self, rows: Sequence[Row]) -> None:
+        """Tokens are paid for also where the job does not come to its end."""
+        for row in rows:
+            self.usage["prompt"] += row["prompt_tokens"] or 0
+            self.usage["completion"] += row["token_count"] or 0
+
+    def spent(self) -> dict[str, Any]:
+        """What the server has read and said so far, and its prices at the start of the job."""
+        prices = self.endpoint.prices
+        return {"usage": dict(self.usage), **({"prices": prices} if prices else {})}
+
     def tell(self, total: int) -> None:
         progress = {"done": len(self.rows), "total": total, "unit": self.unit}
-        write_json(self.folder / "progress.json", {**progress, "doing": self.doing})
+        told = {**progress, "doing": self.doing, **self.spent()}
+        write_json(self.folder / "progress.json", told)
 
     def said(self, one: Wanted) -> list[dict[str, str]]:
         """The conversation that a draw is asked for with."""
@@ -218,10 +233,7 @@ class Asking:
             "without_answer": sum(not row["answer"] for row in self.rows),
             "finish_reasons": dict(Counter(row["finish_reason"] for row in self.rows)),
             "skipped": {f"the endpoint failed: {why}": n for why, n in self.failed.items()},
-            "usage": {
-                "prompt": sum(row["prompt_tokens"] or 0 for row in self.rows),
-                "completion": sum(row["token_count"] or 0 for row in self.rows),
-            },
+            **self.spent(),
             "seconds": round(seconds, 2),
         }
 

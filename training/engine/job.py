@@ -25,6 +25,7 @@ class Endpoint(BaseModel):
     base_url: str
     name: str
     api_key_env: str | None = None
+    prices: dict[str, Any] = Field(default_factory=dict)  # a million tokens, as they stand now
 
 
 class Job(BaseModel):
@@ -44,7 +45,7 @@ class Job(BaseModel):
 
     def fingerprint(self) -> str:
         """Changes with whatever changes the outcome, so that a resume cannot mix two jobs."""
-        facts = self.model_dump(exclude={"threads", "processes"})
+        facts = self.model_dump(exclude={"threads": True, "processes": True, "model": {"prices"}})
         if self.reference is None:  # as of jobs from before there was such a key
             del facts["reference"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

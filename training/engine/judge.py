@@ -177,6 +177,7 @@ def result(job: Job, ledger: Ledger, rows: Sequence[Row], seconds: float) -> dic
     for line in lines:
         pairs.update(line.get("pairs", {}))
     rated = [one for line in lines for one in line.get("ratings", {}).values()]
+    prices = job.model.prices if isinstance(job.model, Endpoint) else {}
     return {
         "kind": "judge",
         "seed": job.seed,
@@ -197,5 +198,6 @@ def result(job: Job, ledger: Ledger, rows: Sequence[Row], seconds: float) -> dic
             "prompt": sum(row["prompt_tokens"] or 0 for row in rows),
             "completion": sum(row["token_count"] or 0 for row in rows),
         },
+        **({"prices": prices} if prices else {}),
         "seconds": round(seconds, 2),
     }

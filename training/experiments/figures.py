@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import timedelta
 from statistics import fmean
 from typing import Any
 
@@ -14,7 +13,7 @@ from training.experiments.groups import judged_by, verified
 from training.experiments.samples import plan_of, questions_of, samples_of
 from training.experiments.stopping import Compared, Shares, gain, win_rate
 from training.judge_agreement import tau_with_people
-from training.models import Evaluation, EvaluationItem, Iteration, Run, Stage
+from training.models import Evaluation, EvaluationItem, Iteration, Run
 
 KEPT = (
     "accuracy", "accuracy_low", "accuracy_high", "sampled_accuracy", "sampled_accuracy_low",
@@ -115,7 +114,6 @@ def of_checkpoint(iteration: Iteration, run: Run) -> Facts:
         "against_last": against(iteration, evaluation, iteration.number - 1, win_rate),
         "against_start": against(iteration, evaluation, 0, win_rate),
         "gain": against(iteration, evaluation, 0, gain),
-        "cost": cost(iteration),
     }
 
 
@@ -147,21 +145,3 @@ def right_shares(evaluation: Evaluation) -> dict[int, float]:
     for question, correct in items.values_list("question_id", "correct"):
         verdicts[question].append(bool(correct))
     return {question: fmean(said) for question, said in verdicts.items()}
-
-
-def cost(iteration: Iteration) -> Facts:
-    """Seconds of its runs, and tokens that were drawn for samples, judging and evaluation."""
-    rows = iteration.stage_runs.select_related("run")
-    runs = [row.run for row in rows]
-    spent = sum((span(run) for run in runs), timedelta())
-    told = sum(int(run.result.get("tokens") or 0) for run in runs if run.kind != "train")
-    drawn = iteration.figures.get("samples", {}).get("tokens", 0)
-    sampled = [row.run for row in rows if row.stage == Stage.SAMPLE]
-    drawn = 0 if any(run.result.get("tokens") for run in sampled) else drawn
-    return {"seconds": round(spent.total_seconds(), 1), "tokens": told + drawn}
-
-
-def span(run: Run) -> timedelta:
-    if run.started_at is None or run.finished_at is None:
-        return timedelta()
-    return run.finished_at - run.started_at

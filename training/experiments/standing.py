@@ -8,6 +8,7 @@ from typing import Any
 from training.experiments.gate import Gate
 from training.experiments.plan import ExperimentPlan
 from training.experiments.samples import plan_of
+from training.experiments.spending import Spent, spent_on
 from training.experiments.steps import gate_of, stages_of
 from training.models import (
     Experiment,
@@ -55,25 +56,27 @@ class Turn:
     iteration: Iteration
     rail: list[Place]
     gate: Gate | None = None
+    spent: Spent = field(default_factory=Spent)
     by: dict[str, int] = field(default_factory=dict)
 
 
 def turns(experiment: Experiment) -> list[Turn]:
     """Every iteration, the newest first. The same few queries for any number of them."""
     found = experiment.iterations.select_related("queue", "dataset", "checkpoint", "opened_by")
-    runs: dict[int, dict[str, Run]] = {}
-    linked = IterationRun.objects.filter(iteration__experiment=experiment, superseded_at=None)
-    for row in linked.select_related("run"):
+    linked = IterationRun.objects.filter(iteration__experiment=experiment)
+    rows: dict[int, list[IterationRun]] = {}
+    for row in linked.select_related("run__student"):
         row.run.project = experiment.project
-        runs.setdefault(row.iteration_id, {})[row.stage] = row.run
+        rows.setdefault(row.iteration_id, []).append(row)
     made = []
     for iteration in found:
         iteration.experiment = experiment
-        made.append(turn(iteration, runs.get(iteration.pk, {})))
+        made.append(turn(iteration, rows.get(iteration.pk, [])))
     return made[::-1]
 
 
-def turn(iteration: Iteration, runs: dict[str, Run]) -> Turn:
+def turn(iteration: Iteration, rows: list[IterationRun]) -> Turn:
+    runs = {row.stage: row.run for row in rows if row.superseded_at is None}
     stages = stages_of(plan_of(iteration), iteration.number)
     here = stages.index(Stage(iteration.stage))
     rail = [place(iteration, stage, n - here, runs.get(stage)) for n, stage in enumerate(stages)]
@@ -81,7 +84,7 @@ def turn(iteration: Iteration, runs: dict[str, Run]) -> Turn:
     by: dict[str, int] = {}
     for row in iteration.routed:
         by[row["by"]] = by.get(row["by"], 0) + 1
-    return Turn(iteration, rail, gate, by)
+    return Turn(iteration, rail, gate, spent_on([row.run for row in rows]), by)
 
 
 def place(iteration: Iteration, stage: Stage, ahead: int, run: Run | None) -> Place:

@@ -96,6 +96,8 @@ def experiment_page(request: Request, slug: str, pk: int) -> HttpResponse:
         "turns": made,
         "last": last,
         "iterations": in_order,
+        "spent": [turn.spent for turn in made[::-1]],
+        "is_priced": any(turn.spent.costs for turn in made),
         "table": drawn.rows(in_order),
         "charts": drawn.charts(in_order),
         "plan": plan_rows(plan),
