@@ -13,11 +13,20 @@ from curation.models import LanguageModel, Project, Question, Rationale, User
 from training.experiments.advance import advance_soon, begin_next
 from training.experiments.plan import ExperimentPlan
 from training.experiments.steps import close_queue, run_of
-from training.launch import faults, request_cancel
-from training.models import Experiment, ExperimentStatus, Iteration, Stage, StageStatus
+from training.launch import faults, refuse_bad_settings, request_cancel
+from training.models import (
+    Experiment,
+    ExperimentStatus,
+    Iteration,
+    IterationRun,
+    RunStatus,
+    Stage,
+    StageStatus,
+)
 
 RUNNING, PAUSED = ExperimentStatus.RUNNING, ExperimentStatus.PAUSED
 DONE, STOPPED = ExperimentStatus.DONE, ExperimentStatus.STOPPED
+READY, WORKING = StageStatus.READY, StageStatus.WORKING
 # Among a project's options: {"plan": what suits it, "settings": {method: what suits it}}.
 DEFAULTS = "experiment"
 
@@ -70,6 +79,7 @@ def checked(project: Project, plan: dict[str, Any]) -> ExperimentPlan:
         found = ExperimentPlan(**plan)
     except BadPlan as error:
         raise ValidationError(faults_of(error)) from error
+    refuse_bad_numbers(found)
     if found.judge:
         judges = LanguageModel.objects.filter(project=project, pk=found.judge)
         if not judges.exclude(provider="imported").exists():
@@ -77,6 +87,16 @@ def checked(project: Project, plan: dict[str, Any]) -> ExperimentPlan:
     if not Question.objects.filter(project=project, split="train").exists():
         raise ValidationError({"questions": "The project has no training questions; import some."})
     return found
+
+
+def refuse_bad_numbers(plan: ExperimentPlan) -> None:
+    """What a run would be refused for, said before anything is drawn and anybody ranks."""
+    refuse_bad_settings(plan.model_dump(mode="json", exclude={"settings"}))
+    try:
+        refuse_bad_settings(plan.settings)
+    except ValidationError as error:
+        [(name, words)] = error.message_dict.items()
+        raise ValidationError({"settings": f"{name}: {words[0]}"}) from error
 
 
 def faults_of(error: BadPlan) -> dict[str, list[str]]:
@@ -172,7 +192,7 @@ def has_failed(iteration: Iteration | None) -> bool:
 def release(iteration: Iteration) -> bool:
     """A stage that was held may begin."""
     held = iteration.status == StageStatus.HELD
-    return held and iteration.swap(iteration.stage, StageStatus.READY)
+    return held and iteration.swap(iteration.stage, READY)
 
 
 def told(experiment: Experiment) -> bool:
@@ -182,16 +202,19 @@ def told(experiment: Experiment) -> bool:
 
 @transaction.atomic
 def retry(experiment: Experiment) -> bool:
-    """Begin the failed stage once more, with a new run if it has one."""
+    """Begin the failed stage once more, with a new run if it has one; a run that somebody has
+    resumed meanwhile is waited for, and one that is done by now counts."""
     iteration = last(experiment)
     if iteration is None or not has_failed(iteration):
         return False
-    stage = iteration.stage
-    if not iteration.swap(stage, StageStatus.READY, error=""):
+    run = run_of(iteration, iteration.stage)
+    resumed = run is not None and run.status not in (RunStatus.FAILED, RunStatus.CANCELLED)
+    if not experiment.swap(RUNNING, frm=(PAUSED, RUNNING), note=""):
         return False
-    live = iteration.stage_runs.filter(stage=stage, superseded_at=None)
-    live.update(superseded_at=timezone.now())
-    experiment.swap(RUNNING, frm=(PAUSED,), note="")
+    if not iteration.swap(iteration.stage, WORKING if resumed else READY, error=""):
+        return False
+    if run is not None and not resumed:
+        IterationRun.objects.filter(run=run).update(superseded_at=timezone.now())
     return told(experiment)
 
 
@@ -208,8 +231,9 @@ def open_gate_at(experiment: Experiment, moment: Any) -> bool:
 
 
 def at_the_gate(experiment: Experiment) -> Any:
-    going = (StageStatus.WORKING, StageStatus.READY, StageStatus.HELD)
-    return experiment.iterations.filter(stage=Stage.GATE, status__in=going)
+    going = (WORKING, READY, StageStatus.HELD)
+    found = experiment.iterations.filter(stage=Stage.GATE, status__in=going)
+    return found.exclude(experiment__status__in=(DONE, STOPPED))
 
 
 @transaction.atomic
