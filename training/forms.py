@@ -104,6 +104,16 @@ class LaunchForm(forms.Form):
             help_text="What it trains on." if needed else "Only the questions that it holds.",
         )
 
+    def clean(self) -> dict[str, Any]:
+        """Never launch another thing than was asked for: what is unknown fell back to this."""
+        asked = self.data.get("kind") or self.kind
+        if asked != self.kind:
+            raise ValidationError(f"There is no kind of run {asked!r}. Choose one above.")
+        asked = self.data.get("method") or self.method
+        if self.method and asked != self.method:
+            raise ValidationError(f"There is no method {asked!r}. Choose the method, above.")
+        return self.cleaned_data
+
     def _models(self) -> Any:
         """Those that can do it, the newest first."""
         models = LanguageModel.objects.filter(project=self.project).order_by("-id")

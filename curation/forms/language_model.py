@@ -92,7 +92,18 @@ class LanguageModelForm(forms.ModelForm):
         return super().save(commit)
 
 
+def _is_malformed(uri: str) -> bool:
+    """Whether no client could ask there: a blank in it, half a bracket, no such port."""
+    try:
+        _ = urlsplit(uri).port
+    except ValueError:
+        return True
+    return any(sign.isspace() for sign in uri)
+
+
 def _endpoint_problem(uri: str) -> str:
+    if _is_malformed(uri):
+        return "That is no address. Give the base URL of the endpoint, such as http://host:8000/v1."
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "Give the base URL of the endpoint, such as http://host:8000/v1."
@@ -104,7 +115,7 @@ def _endpoint_problem(uri: str) -> str:
 
 
 def _folder_problem(uri: str) -> str:
-    scheme = urlsplit(uri).scheme if "://" in uri else ""
+    scheme = uri.partition("://")[0] if "://" in uri else ""
     if not uri:
         return "Name the folder that holds the model’s config.json and safetensors."
     if scheme and scheme not in STORES:

@@ -42,6 +42,10 @@ def test_a_researcher_adds_an_endpoint_and_edits_it(client, project, researcher)
     [
         ({"uri": "gpu-1:8000"}, "Give the base URL of the endpoint"),
         ({"uri": ""}, "Give the base URL of the endpoint"),
+        ({"uri": "http://[::1"}, "That is no address"),
+        ({"uri": "http://host:99999/v1"}, "That is no address"),
+        ({"uri": "http://ho st/v1"}, "That is no address"),
+        ({"provider": "local", "api_key_variable": "", "uri": "x://["}, "cannot be read from"),
         ({"uri": "https://me:secret@host/v1"}, "Do not put a key or a password into the URL"),
         ({"uri": "http://host/v1/chat/completions"}, "Give the base URL only"),
         ({"api_key_variable": "SECRET_KEY"}, "begins with STILLROOM_KEY_"),

@@ -86,6 +86,8 @@ def test_what_is_wrong_is_said_at_its_field(client, project, researcher, student
     assert "9 is none of 1 to 3" in str(wrong.context["form"].errors["people_in"])
     wrong = client.post(url, form_of(client, project, **{"set-learning_rate": "-1"}))
     assert "greater than 0" in str(wrong.context["form"].errors["set-learning_rate"])
+    wrong = client.post(url, form_of(client, project, method="magic"))
+    assert "There is no method 'magic'" in wrong.context["form"].non_field_errors()[0]
     assert not Experiment.objects.exists()
 
 

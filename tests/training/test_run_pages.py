@@ -122,6 +122,15 @@ def test_what_pydantic_refuses_is_said_at_the_field(client, researcher, version,
     assert not Run.objects.exists()
 
 
+@pytest.mark.parametrize("unknown", [{"kind": "magic"}, {"method": "magic"}, {"method": "sft\0"}])
+def test_nothing_else_is_launched_than_was_asked_for(client, researcher, version, student, unknown):
+    client.force_login(researcher)
+    answer = send(client, student=student.pk, dataset=version.pk, **unknown)
+    assert answer.status_code == 422
+    assert "There is no" in answer.context["form"].non_field_errors()[0]
+    assert not Run.objects.exists()
+
+
 def test_changing_the_method_swaps_the_settings_alone(client, researcher, project):
     client.force_login(researcher)
     url = reverse("run-new", args=["orchard"])

@@ -59,6 +59,13 @@ class ExperimentForm(forms.Form):
             self.fields[PREFIX + name] = field_of(name, info)
         self._begin_with(usual)
 
+    def clean(self) -> dict[str, Any]:
+        """Never train with another method than was asked for."""
+        asked = self.data.get("method") or self.method
+        if asked != self.method:
+            raise ValidationError(f"There is no method {asked!r} here. Choose the method, above.")
+        return self.cleaned_data
+
     def _offer(self, name: str, models: Any) -> None:
         field = self.fields[name]
         assert isinstance(field, forms.ModelChoiceField)
