@@ -33,7 +33,7 @@
   bar.append(
     picker,
     make("label", { htmlFor: "curve-log" }, logBox, " Log scale"),
-    make("label", { htmlFor: "curve-smooth" }, "Smoothing"), range, told,
+    make("span", { className: "smoothing" }, make("label", { htmlFor: "curve-smooth" }, "Smoothing"), range, told),
   );
   const grid = make("div", { className: "curve-grid" });
 
@@ -90,7 +90,6 @@
 
   function add(name) {
     const figure = make("figure", { className: "curve card" }, make("figcaption", { textContent: name }));
-    figure.setAttribute("aria-label", `${name} by step`);
     const after = wanted().indexOf(name);
     grid.insertBefore(figure, grid.children[after] ?? null);
     const accent = colour("accent");
@@ -105,6 +104,13 @@
 
   const wanted = () => [...data.keys()].filter((name) => chosen.has(name) && data.get(name)[0].length);
 
+  /** A chart for those who do not see it: where it began and where it is. */
+  function inWords(name) {
+    const [steps, values] = data.get(name);
+    const at = (place) => `${values.at(place)?.toPrecision(4) ?? "nothing"} in ${steps.at(place)}`;
+    return `${name} by step: ${at(0)}, ${at(-1)}`;
+  }
+
   function drop(name) {
     charts.get(name).plot.destroy();
     charts.get(name).figure.remove();
@@ -117,6 +123,7 @@
     for (const name of names) {
       if (charts.has(name)) charts.get(name).plot.setData(columns(name));
       else add(name);
+      charts.get(name).figure.setAttribute("aria-label", inWords(name));
     }
   }
 

@@ -119,7 +119,8 @@
     const beside = tied && (rest.find((each) => each.includes(before)) || rest.at(-1));
     if (beside) beside.push(number);
     else rest.push([number]);
-    change(`Rationale ${number} is ${ordinal(place(rest, number))}.`, () => write(rest));
+    const where = beside ? `tied with ${beside[0]}` : ordinal(place(rest, number));
+    change(`Rationale ${number} is ${where}.`, () => write(rest));
   }
 
   function place(groups, number) {
@@ -177,15 +178,16 @@
     if (!accepts() || !card(number)) return;
     const next = decision(number) === value ? "" : value;
     setDecision(number, next);
-    const what = next ? `${next}ed` : "undecided";
-    commit(`Rationale ${number} is ${what}.`);
+    commit(decided(number, next));
   }
+
+  const decided = (number, value) => `Rationale ${number} is ${value ? `${value}ed` : "undecided"}.`;
 
   function acceptBest() {
     const best = order()[0];
     if (!accepts() || !best) return say("Nothing is placed yet.");
     for (const number of best) setDecision(number, "accept");
-    commit(`Rationale ${best.join(" and ")} accepted.`);
+    commit(best.length > 1 ? `Rationales ${best.join(" and ")} are accepted.` : decided(best[0], "accept"));
   }
 
   /** Two cards change places; one that has none gives its place up. */
@@ -194,7 +196,7 @@
     const turned = order().map((tied) => tied.map((n) => (n === one ? other : n === other ? one : n)));
     if (!turned.length) return say("Nothing is placed yet.");
     last = one;
-    change(`Rationale ${one} and ${other} are swapped.`, () => write(turned));
+    change(`Rationales ${one} and ${other} are swapped.`, () => write(turned));
   }
 
   function undo() {
@@ -239,6 +241,8 @@
       const label = card(number).querySelector("[data-ordinal]");
       if (label) label.textContent = rank ? ordinal(rank) + (tied ? " =" : "") : "Place";
       card(number).dataset.rank = rank || "";
+      card(number).toggleAttribute("aria-describedby", false);
+      if (rank && label) card(number).setAttribute("aria-describedby", label.id);
       card(number).dataset.decision = accepts() ? decision(number) : "";
     }
     const placed = document.getElementById("order");
@@ -313,8 +317,9 @@
     const choice = event.target.closest(".verdict input[type=radio]");
     if (!choice) return;
     const again = now && now.decisions[numbers().indexOf(numberOf(choice))] === choice.value;
-    setDecision(numberOf(choice), again ? "" : choice.value);
-    commit(again ? "Undecided." : `Rationale ${numberOf(choice)} is ${choice.value}ed.`);
+    const value = again ? "" : choice.value;
+    setDecision(numberOf(choice), value);
+    commit(decided(numberOf(choice), value));
   });
 
   document.addEventListener("input", (event) => {

@@ -216,12 +216,12 @@
     if (chip && pending.deed !== "first_wrong") answer(Number(chip.dataset.chip));
   });
 
-  // After a swap the reader begins at the refusal, or at the new question.
+  // After a swap the reader begins at the refusal, at the new question, or at what says there is none.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.id !== "work") return;
     learn();
     window.scrollTo({ top: 0, behavior: "instant" });
-    const first = document.querySelector("#work [role=alert]") || document.getElementById("question-title");
+    const first = document.querySelector("#work [role=alert]") || document.querySelector("#question-title, #work .empty h2");
     first?.focus({ preventScroll: true });
   });
 

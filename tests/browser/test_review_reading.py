@@ -92,7 +92,7 @@ def test_two_cards_change_places(reviewing):
     assert values_of_places(reviewing) == ["2", "3", "1"]
     press(reviewing, "3 x 1")
     assert values_of_places(reviewing) == ["1", "3", "2"]
-    assert "Rationale 3 and 1 are swapped." in said(reviewing)
+    assert "Rationales 3 and 1 are swapped." in said(reviewing)
     press(reviewing, "x Escape 3 ArrowUp")
     assert values_of_places(reviewing) == ["2", "3", "1"]
 

@@ -120,7 +120,7 @@ def _rationale(picture: Picture, lineage: RationaleLineage) -> Box:
         picture.line(old, here, "was corrected into")
     said = [one for one in lineage.judgements if one.kind != "score" and one.stands]
     if said:
-        title = counted(len({one.by for one in said}), "judge", "judges")
+        title = f"Judged by {len({one.by for one in said})}"
         kinds = {kind: sum(one.kind == kind for one in said) for kind in ("ranking", "review")}
         about = ", ".join(counted(n, kind, f"{kind}s") for kind, n in kinds.items() if n)
         people = picture.box(Box("people", "people", title, about))

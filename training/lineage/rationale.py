@@ -453,5 +453,5 @@ def _scores(rationale: Rationale) -> Iterable[Judgement]:
         last = (one.scorer, one.model_id) not in seen
         seen.add((one.scorer, one.model_id))
         said = "could not tell" if one.value is None else f"{one.value:.3g}"
-        by = str(one.model) if one.model else f"version {one.scorer_version}"
+        by = str(one.model) if one.model else f"scorer, version {one.scorer_version}"
         yield Judgement("score", by, f"{one.scorer} {said}", one.created_at, last)
