@@ -150,6 +150,31 @@ def test_malformed_answers_are_counted_not_stored(run, server):
     assert (code, len(samples), sum(result["skipped"].values())) == (0, 5, 1)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (200, {"Content-Type": "text/html"}, b"<html>Log in first</html>"),
+        (200, {}, [1, 2, 3]),
+        (200, {}, {"choices": []}),
+        (200, {}, {"choices": None}),
+        (200, {}, {"choices": [{"message": {"content": 11}}]}),
+    ],
+    ids=["page", "list", "no choice", "null", "number"],
+)
+def test_what_is_no_chat_completion_is_said_in_words(run, server, reply):
+    server.reply = lambda number, body: reply
+    code, _, result = run(retries=0)
+    assert code == 2
+    assert "answered, but with no chat completion; see that its base URL" in result["error"]
+
+
+def test_nonsense_in_the_usage_costs_no_answer(run, server):
+    odd = {"prompt_tokens": "many", "completion_tokens": -5}
+    server.reply = lambda number, body: (200, {}, {**said()[2], "usage": odd})
+    code, samples, result = run()
+    assert (code, len(samples), sum(result["usage"].values())) == (0, 6, 0)
+
+
 def test_a_refused_key_stops_the_job_with_one_sentence(run, server, monkeypatch, capsys):
     monkeypatch.setenv("STILLROOM_KEY_T", "sesame")
     server.reply = lambda number, body: refused(401)

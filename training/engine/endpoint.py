@@ -30,6 +30,10 @@ from training.engine.job import BadJob, Endpoint, Job, checked
 from training.engine.stop import Stop, Stopped
 
 SEEDS = 2**31  # what servers take
+NO_COMPLETION = (
+    "The endpoint answered, but with no chat completion; see that its base URL is the right one, "
+    "up to /v1."
+)
 
 
 def generate_remotely(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
@@ -194,12 +198,14 @@ class Asking:
                 f"{self.endpoint.base_url} has no model {self.endpoint.name!r}, "
                 f"or is not the base URL: {in_words(error)}"
             ) from error
+        except NoCompletion:
+            return NO_COMPLETION
         except (openai.OpenAIError, ValueError, AttributeError, IndexError, TypeError) as error:
             return in_words(error)
 
     def row(self, one: Wanted, said: list[dict[str, str]], answer: Any) -> Row:
         """The columns of a sample. Reasoning that a server returns apart is a thought as well."""
-        choice = answer.choices[0]
+        choice = choice_of(answer)
         text = choice.message.content or ""
         if reasoning := getattr(choice.message, "reasoning_content", None):
             text = f"<think>{reasoning}</think>\n{text}"
@@ -217,8 +223,8 @@ class Asking:
             "answer": final,
             "token_ids": None,
             "logprobs": None,
-            "token_count": used.completion_tokens if used else None,
-            "prompt_tokens": used.prompt_tokens if used else None,
+            "token_count": counted(used, "completion_tokens"),
+            "prompt_tokens": counted(used, "prompt_tokens"),
             "finish_reason": choice.finish_reason or "",
         }
 
@@ -236,6 +242,28 @@ class Asking:
             **self.spent(),
             "seconds": round(seconds, 2),
         }
+
+
+class NoCompletion(Exception):
+    """A server answered 200 with something else: a log-in page, a list, no choice."""
+
+
+def choice_of(answer: Any) -> Any:
+    """The first choice of a reply; the client checks nothing of it. Raises `NoCompletion`."""
+    try:
+        choice = answer.choices[0]
+        text = choice.message.content
+    except (AttributeError, IndexError, TypeError) as error:
+        raise NoCompletion from error
+    if not isinstance(text, str | None):
+        raise NoCompletion
+    return choice
+
+
+def counted(used: Any, name: str) -> int | None:
+    """Tokens as the server counts them; None where it does not, or says nonsense."""
+    count = getattr(used, name, None)
+    return count if isinstance(count, int) and count >= 0 else None
 
 
 def in_words(error: Exception) -> str:
