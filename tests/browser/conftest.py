@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 # ms: no claim about speed, so that a machine under load is no failure
 PATIENCE = 60_000
@@ -58,10 +58,10 @@ def page(chromium: Browser, live_server) -> Iterator[Page]:
         "console",
         lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None,
     )
-    under_way = set()
-    context.on("request", under_way.add)
-    context.on("requestfinished", under_way.discard)
-    context.on("requestfailed", under_way.discard)
+    under_way: set[Request] = set()
+    context.on("request", lambda request: under_way.add(request))
+    context.on("requestfinished", lambda request: under_way.discard(request))
+    context.on("requestfailed", lambda request: under_way.discard(request))
     yield page
     # A draft that the server is still storing would hold the tables that are emptied next.
     for _ in range(100):
