@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tests.training.conftest import FAKE
 from training.launch import launch
 from training.models import Run
 from training.supervise import supervise
-from training.tracking import NoTracker, Reports, open_tracker
+from training.tracking import NoTracker, Reports, open_tracker, title
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,14 +105,19 @@ def test_a_tracker_that_fails_does_not_end_the_run(tmp_path):
     assert reports.told == {"wandb": 0}, "another attempt tells it"
 
 
-@pytest.mark.parametrize("name", ["mlflow", "trackio", "wandb"])
-def test_another_tracker_goes_on_where_it_was(name, reporting, monkeypatch, tmp_path):
-    """For who has it installed, without a network: it knows its last step, and finds its run."""
-    pytest.importorskip(name)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'mlruns'}")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+@pytest.fixture
+def others(monkeypatch, tmp_path):
+    """The other trackers keep what they are told here, without a network."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+@pytest.mark.parametrize("name", ["mlflow", "trackio", "wandb"])
+def test_another_tracker_goes_on_where_it_was(name, reporting, others, tmp_path):
+    """For who has it installed, without a network: it knows its last step, and finds its run."""
+    pytest.importorskip(name)
     run = reporting(name)
     first = open_tracker(name, run, tmp_path)
     assert first.last_step() == 0
@@ -119,3 +126,58 @@ def test_another_tracker_goes_on_where_it_was(name, reporting, monkeypatch, tmp_
     first.close()
     if name != "wandb":  # offline, its files are not read back: the service drops old steps
         assert open_tracker(name, run, tmp_path).last_step() == 2
+
+
+def losses_in_mlflow(run: Run) -> list[tuple[int, float]]:
+    client = pytest.importorskip("mlflow.tracking").MlflowClient()
+    (found,) = client.search_runs([client.get_experiment_by_name(run.project.slug).experiment_id])
+    return [(m.step, m.value) for m in client.get_metric_history(found.info.run_id, "loss")]
+
+
+def losses_in_trackio(run: Run) -> list[tuple[int, float]]:
+    storage = pytest.importorskip("trackio.sqlite_storage").SQLiteStorage
+    logs = storage.get_logs(run.project.slug, title(run))
+    return [(row["step"], row["loss"]) for row in logs if "loss" in row]
+
+
+def losses_in_wandb(run: Run) -> list[tuple[int, float]]:
+    """Of its files; those of an attempt hold what that attempt told."""
+    record = pytest.importorskip("wandb.proto.wandb_internal_pb2").Record()
+    found = []
+    for file in sorted(Path(run.folder).glob("wandb/offline-run-*/*.wandb")):
+        for data in pieces(file.read_bytes()):
+            record.ParseFromString(data)
+            items = {item.key or item.nested_key[0]: item.value_json
+                     for item in record.history.item}  # fmt: skip
+            found += [(int(items["_step"]), float(items["loss"]))] if "loss" in items else []
+    return found
+
+
+def pieces(log: bytes, block: int = 32768) -> Iterator[bytes]:
+    """The records of a LevelDB log: 7 bytes of the file's own, then checksum, length, kind."""
+    at, whole = 7, b""
+    while at + 7 <= len(log):
+        if block - at % block < 7:
+            at += block - at % block
+        size, kind = struct.unpack_from("<HB", log, at + 4)
+        whole += log[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            yield whole
+            whole = b""
+
+
+IN = {"mlflow": losses_in_mlflow, "trackio": losses_in_trackio, "wandb": losses_in_wandb}
+
+
+@pytest.mark.parametrize("name", list(IN))
+def test_another_tracker_has_the_whole_run_after_a_kill(name, reporting, others):
+    pytest.importorskip(name)
+    run = reporting(name)
+    assert see_through(run, "--die-at", "7") == "queued"
+    assert see_through(run, "--die-at", "7") == "done"
+    run.refresh_from_db()
+    told = sorted(IN[name](run))
+    if name == "wandb":  # offline there is nobody to ask; its service drops the steps it has
+        told = sorted(set(told))
+    assert told == [(step, pytest.approx(1 / step)) for step in range(1, 11)]
