@@ -45,7 +45,10 @@ def parcel(checkpoint: Checkpoint) -> list[File]:
     root = fs._strip_protocol(root).rstrip("/")
     found = fs.find(root, detail=True)
     if f"{root}/manifest.json" not in found:
-        raise FileGone(f"The files of {checkpoint} are gone from the artifact store.")
+        raise FileGone(
+            f"The files of {checkpoint} are gone from the artifact store. Bring them back, or "
+            "take another checkpoint."
+        )
     files = [
         File(path[len(root) + 1 :], facts["size"], reader(fs, path))
         for path, facts in sorted(found.items())

@@ -106,7 +106,13 @@ def test_the_page_shows_the_rail_of_every_iteration(client, experiment, viewer):
     )
     client.force_login(viewer)
     page = client.get(experiment.get_absolute_url()).content.decode()
-    for words in ("Iteration 1", "The start", "76.7 % right.", "No disk is left.", "to come"):
+    for words in (
+        "Iteration 1",
+        "The start",
+        "76.7\N{NO-BREAK SPACE}% right.",
+        "No disk is left.",
+        "to come",
+    ):
         assert words in page
     assert 'value="pause"' not in page, "a viewer changes nothing"
 
@@ -145,10 +151,11 @@ def test_every_deed_has_its_button_and_a_sentence_where_it_comes_late(
     assert not experiment.by_itself
     assert "It waits for you already." in do(client, experiment, "by_hand")
     assert "Nothing has failed" in do(client, experiment, "retry")
-    assert "The gate is open already." in do(client, experiment, "open_gate")
+    assert "No gate is shut any more." in do(client, experiment, "open_gate")
     assert "There is no such deed." in do(client, experiment, "dance")
     assert "Stopped by rosa." in do(client, experiment, "stop")
     assert "It had ended already." in do(client, experiment, "stop")
+    assert "or has ended" in do(client, experiment, "go_on")
 
 
 def test_the_hour_of_the_gate_is_set_by_date(client, experiment, researcher):
@@ -159,6 +166,8 @@ def test_the_hour_of_the_gate_is_set_by_date(client, experiment, researcher):
     assert "The gate opens on 17 May 2030, 18:00" in told
     made.refresh_from_db()
     assert made.opens_at.isoformat() == "2030-05-17T18:00:00+00:00"
+    told = do(client, experiment, "open_gate_at", until="2001-01-01T00:00")
+    assert "That time is past, so the gate opens now" in told
 
 
 def test_the_command_begins_one_from_a_plan_and_settings(project, student, questions, tmp_path):

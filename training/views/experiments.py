@@ -119,11 +119,14 @@ def experiment_of(project: Project, pk: int) -> Experiment:
 # Deed → what it does, and what is said where it finds nothing to do any more.
 Deed = Callable[[Experiment, User], bool]
 DEEDS: dict[str, tuple[Deed, str]] = {
-    "go_on": (lambda one, by: deeds.go_on(one), "It goes on already, or has failed: retry it."),
+    "go_on": (
+        lambda one, by: deeds.go_on(one),
+        "It goes on already, or has ended, or has failed; what has failed is retried.",
+    ),
     "pause": (deeds.pause, "It was not running any more."),
     "retry": (lambda one, by: deeds.retry(one), "Nothing has failed, or it is retried already."),
     "stop": (deeds.stop, "It had ended already."),
-    "open_gate": (deeds.open_gate, "The gate is open already."),
+    "open_gate": (deeds.open_gate, "No gate is shut any more."),
     "by_itself": (lambda one, by: deeds.let_go(one, True), "It goes by itself already."),
     "by_hand": (lambda one, by: deeds.let_go(one, False), "It waits for you already."),
 }
@@ -158,6 +161,8 @@ def set_hour(request: Request, experiment: Experiment) -> None:
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment)
     if deeds.open_gate_at(experiment, moment):
-        messages.success(request, f"The gate opens on {moment:%-d %B %Y, %H:%M} at the latest.")
+        past = "That time is past, so the gate opens now, with what is ranked."
+        later = f"The gate opens on {moment:%-d %B %Y, %H:%M} at the latest."
+        messages.success(request, later if moment > timezone.now() else past)
     else:
         messages.info(request, "No gate is shut any more.")
