@@ -85,7 +85,10 @@ def addresses(project: Project) -> dict[str, str]:
             found[name] = reverse(name, args=[slug])
     found["diff"] += f"?b={first['rationale']}"
     new = reverse("run-new", args=[slug])
-    found |= {f"run-new {kind}": f"{new}?kind={kind}" for kind in ("generate", "evaluate", "score")}
+    found |= {
+        f"run-new {kind}": f"{new}?kind={kind}"
+        for kind in ("generate", "evaluate", "score", "judge")
+    }
     both = "&".join(f"run={run.pk}" for run in (runs["done"], runs["failed"]))
     found |= {
         "runs beside": f"{found['run-compare']}?{both}",

@@ -20,6 +20,12 @@ def test_a_line_is_a_step():
     assert texts("8 + 3 = 11\n\n  So 11.  \n") == ["8 + 3 = 11", "So 11."]
 
 
+def test_the_rail_reads_arabic_indic_digits_in_question_and_step():
+    right, wrong = check(["٨ + ٣ = ١١", "١١ + ٩ = ٢١"], "كان لديها ٨ تفاحات و ٣ برتقالات")
+    assert right == [Finding("holds", "8 + 3 = 11")]
+    assert wrong == [Finding("wrong", "11 + 9 = 21", "20"), Finding("nowhere", "9")]
+
+
 def test_a_paragraph_is_cut_by_its_sentences():
     thought = "First, e.g. 3.5 + 1 = 4.5. Then she, i.e. Ann, pays $4.50 is left! Is it? Yes."
     assert texts(thought) == [

@@ -40,6 +40,14 @@ def test_an_equation_is_recomputed(line, left, holds):
     assert (step.left, step.holds) == (left, holds)
 
 
+def test_digits_of_other_scripts_are_read():
+    right, wrong = steps("٨ + ٣ = ١١\n१२ × ३ = ३५")
+    assert (right.left, right.right, right.holds) == ("8 + 3", "11", True)
+    assert (wrong.left, wrong.right, wrong.holds) == ("12 × 3", "35", False)
+    half, small = steps("١٬٢٠٠ × ٥٠٪ = ٦٠٠\n٠٫٥ × ٨ = ٥")
+    assert (half.holds, small.left, small.holds) == (True, "0.5 × 8", False)
+
+
 def test_calculator_marks_are_read_and_the_text_beside_them_is_not():
     found = steps("Natalia sold 48/2 = <<48/2=24>>24 clips.\n48+24 = <<48+24=72>>72 altogether.")
     assert [(step.left, step.right, step.holds) for step in found] == [

@@ -8,6 +8,7 @@ Lengths and exponents are bounded, so that no text can make a number that does n
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,8 @@ _PLAIN = re.compile(r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)?(?:\.\d+)?")
 _CURRENCY = re.compile(r"[$€£]")
 _TIMES = re.compile(r"[×·]|x(?=\s*[(\d$€£.])")
 _SPELLINGS = str.maketrans({"−": "-", "÷": "/"})
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+_FOREIGN_SIGNS = str.maketrans({"٫": ".", "٬": ",", "٪": "%"})
 
 
 class Unreadable(ValueError):
@@ -39,6 +42,14 @@ class Operation:
 
 
 Tree = Fraction | Operation
+
+
+def in_western_figures(text: str) -> str:
+    """The text with the digits of every script as 0 to 9, place by place: `٨ + ٣` is `8 + 3`."""
+    if text.isascii():
+        return text
+    plain = text.translate(_FOREIGN_SIGNS)
+    return _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), plain)
 
 
 def parse(expression: str) -> Tree:

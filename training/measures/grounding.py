@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from training.measures.arithmetic import NUMBER, Tree, value
+from training.measures.arithmetic import NUMBER, Tree, in_western_figures, value
 from training.measures.steps import Step, steps
 
 LONGEST = 20_000  # characters of a question that are read
@@ -85,7 +85,7 @@ def leaves(tree: Tree) -> Iterator[Fraction]:
 
 def numbers_said(question: str) -> set[Fraction]:
     """Every number that a question gives, in figures, in words, or by the units that it names."""
-    text = question[:LONGEST].lower()
+    text = in_western_figures(question[:LONGEST]).lower()
     said = {Fraction(n) for word in set(_WORD.findall(text)) for n in _SAID.get(word, ())}
     if "%" in text or "percent" in text:
         said |= {number / 100 for number in said} | {Fraction(1, 100)}

@@ -14,9 +14,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
-from training.measures.arithmetic import LONGEST, NUMBER, Tree, Unreadable, compute, form, parse
+from training.measures.arithmetic import (
+    LONGEST,
+    NUMBER,
+    Tree,
+    Unreadable,
+    compute,
+    form,
+    in_western_figures,
+    parse,
+)
 
-STEPS_VERSION = "2"  # stored beside shares of valid steps: another one as soon as one may differ
+STEPS_VERSION = "3"  # stored beside shares of valid steps: another one as soon as one may differ
 MOST = 1000  # steps of one thought
 
 _MARK = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,40})>>")
@@ -57,7 +66,8 @@ def steps(thought: str) -> list[Step]:
     Of a chain `a = b = c` the sides that end in a number count. What cannot be read (letters,
     missing brackets, division by zero) is left out. Takes time in proportion to the length.
     """
-    found = (step for line in thought.split("\n") for step in _of_line(line))
+    lines = in_western_figures(thought).split("\n")
+    found = (step for line in lines for step in _of_line(line))
     return list(islice((step for step in found if step is not None), MOST))
 
 
