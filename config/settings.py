@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "pghistory.middleware.HistoryMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "config.store_away.StoreAway",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

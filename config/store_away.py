@@ -1,0 +1,32 @@
+"""The artifact store does not answer: a page that says so, instead of a failure of ours.
+
+The record lies in the database and is whole; what cannot be shown for now is what lies in files:
+logs, groups of completions, downloads, uploads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+CLIENTS = {"botocore", "aiobotocore", "aiohttp"}  # object stores' clients have errors of their own
+
+log = structlog.get_logger()
+
+
+class StoreAway:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The page, where the error is the store's; any other is left to Django."""
+        if type(error).__module__.partition(".")[0] not in CLIENTS:
+            return None
+        log.warning("artifact_store_away", error=str(error)[:300])
+        return render(request, "503.html", status=503)
