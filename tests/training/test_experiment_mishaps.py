@@ -32,6 +32,7 @@ def test_a_run_that_was_cancelled_and_resumed_is_waited_for_and_not_done_twice(s
     assert resume(run)
     assert deeds.retry(experiment)
     assert go(experiment).status == "done"
+    assert experiment.note == "Its iteration is done."
     first = experiment.iterations.get(number=0)
     assert [row.run_id for row in first.stage_runs.all()] == [run.pk]
     assert first.stage_runs.get().superseded_at is None

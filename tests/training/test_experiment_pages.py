@@ -149,13 +149,15 @@ def test_every_deed_has_its_button_and_a_sentence_where_it_comes_late(
     assert experiment.status == "running"
     do(client, experiment, "by_hand")
     assert not experiment.by_itself
-    assert "It waits for you already." in do(client, experiment, "by_hand")
+    assert "It waits for you already" in do(client, experiment, "by_hand")
     assert "Nothing has failed" in do(client, experiment, "retry")
     assert "No gate is shut any more." in do(client, experiment, "open_gate")
     assert "There is no such deed." in do(client, experiment, "dance")
     assert "Stopped by rosa." in do(client, experiment, "stop")
     assert "It had ended already." in do(client, experiment, "stop")
     assert "or has ended" in do(client, experiment, "go_on")
+    assert "or has ended" in do(client, experiment, "by_itself")
+    assert not experiment.by_itself
 
 
 def test_the_hour_of_the_gate_is_set_by_date(client, experiment, researcher):

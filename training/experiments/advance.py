@@ -110,7 +110,8 @@ def decide(iteration: Iteration) -> bool:
         return False
     if left and not stop:
         return begin_next(iteration)
-    words = stop if left else f"All {plan.iterations} iterations are done. {stop}".strip()
+    whole = f"All {plan.iterations} iterations are" if plan.iterations > 1 else "Its iteration is"
+    words = stop if left else f"{whole} done. {stop}".strip()
     frm = (ExperimentStatus.RUNNING,)
     return experiment.swap(ExperimentStatus.DONE, frm=frm, note=words, finished_at=now)
 

@@ -254,7 +254,8 @@ def stop(experiment: Experiment, by: User | None = None) -> bool:
 @transaction.atomic
 def let_go(experiment: Experiment, by_itself: bool) -> bool:
     """By itself or by hand, from now on. By itself, what is held begins."""
-    found = Experiment.objects.filter(pk=experiment.pk, by_itself=not by_itself)
+    going = Experiment.objects.filter(pk=experiment.pk, status__in=(RUNNING, PAUSED))
+    found = going.filter(by_itself=not by_itself)
     if found.update(by_itself=by_itself) != 1:
         return False
     experiment.by_itself = by_itself

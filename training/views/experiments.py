@@ -127,8 +127,14 @@ DEEDS: dict[str, tuple[Deed, str]] = {
     "retry": (lambda one, by: deeds.retry(one), "Nothing has failed, or it is retried already."),
     "stop": (deeds.stop, "It had ended already."),
     "open_gate": (deeds.open_gate, "No gate is shut any more."),
-    "by_itself": (lambda one, by: deeds.let_go(one, True), "It goes by itself already."),
-    "by_hand": (lambda one, by: deeds.let_go(one, False), "It waits for you already."),
+    "by_itself": (
+        lambda one, by: deeds.let_go(one, True),
+        "It goes by itself already, or has ended.",
+    ),
+    "by_hand": (
+        lambda one, by: deeds.let_go(one, False),
+        "It waits for you already, or has ended.",
+    ),
 }
 
 
