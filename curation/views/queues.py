@@ -105,7 +105,8 @@ def queue_fill(request: Request, slug: str, pk: int) -> HttpResponse:
     """Take in the questions that match by now and are not in the queue yet."""
     queue = _researched(request, slug, pk)
     added = fill(queue)
-    messages.info(request, f"{added:,} questions added." if added else "No new question matches.")
+    what = "question" if added == 1 else "questions"
+    messages.info(request, f"{added:,} {what} added." if added else "No new question matches.")
     return redirect(queue)
 
 
