@@ -29,22 +29,26 @@ def reviewing(logged_in, annotator, project, queue) -> Page:
     return page
 
 
-def press(page: Page, keys: str) -> str:
-    """Press them, and return what was said of the last."""
+def press(page: Page, keys: str) -> None:
     for key in keys.split():
         page.keyboard.press(key)
+
+
+def said_of(page: Page, keys: str) -> str:
+    """Press them, and return what was said of the last."""
+    press(page, keys)
     return page.locator("#moves-said").inner_text()
 
 
 def test_every_move_is_said(reviewing):
-    assert press(reviewing, "3") == "Rationale 3 is 1st. Order: 3."
-    assert press(reviewing, "= 1") == "Rationale 1 is tied with 3. Order: 1 tied with 3."
-    assert press(reviewing, "A") == "Rationales 1 and 3 are accepted. Order: 1 tied with 3."
-    assert press(reviewing, "a").startswith("Rationale 1 is undecided.")
-    assert press(reviewing, "r").startswith("Rationale 1 is rejected.")
+    assert said_of(reviewing, "3") == "Rationale 3 is 1st. Order: 3."
+    assert said_of(reviewing, "= 1") == "Rationale 1 is tied with 3. Order: 1 tied with 3."
+    assert said_of(reviewing, "A") == "Rationales 1 and 3 are accepted. Order: 1 tied with 3."
+    assert said_of(reviewing, "a").startswith("Rationale 1 is undecided.")
+    assert said_of(reviewing, "r").startswith("Rationale 1 is rejected.")
     reviewing.locator("#card-1 .verdict input:checked").focus()
-    assert press(reviewing, "ArrowUp").startswith("Rationale 1 is accepted.")
-    assert press(reviewing, "0").startswith("Rationale 1 is not placed.")
+    assert said_of(reviewing, "ArrowUp").startswith("Rationale 1 is accepted.")
+    assert said_of(reviewing, "0").startswith("Rationale 1 is not placed.")
 
 
 def test_a_card_tells_its_place_and_no_two_of_its_controls_are_called_alike(reviewing):
