@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,17 +121,13 @@ def give_back(rehearsal: Rehearsal) -> str:
 def reap() -> dict[str, int]:
     """Mend what dead workers and lost messages left. Called every 15 s by the clock.
 
-    Queued for a minute while its queue is empty: the message was lost. One whose worker vanished
-    is not begun again: it may be what the worker died of.
+    One whose worker vanished is not begun again: it may be what the worker died of.
     """
     lost = Rehearsal.objects.filter(Rehearsal.silent())
     words = "Its worker vanished while it rehearsed. Look at the host, then rehearse again."
     gone = lost.update(status=RehearsalStatus.FAILED, finished_at=Now(), error=words)
-    old = Now() - timedelta(seconds=60)
-    waiting = Rehearsal.objects.filter(status=RehearsalStatus.QUEUED, created_at__lt=old)
-    lengths = workers.queue_lengths() if waiting.exists() else {}
-    forgotten = [one for one in waiting.order_by("id") if lengths.get(one.queue) == 0]
-    return {"failed": gone, "told": sum(map(tell_a_worker, forgotten))}
+    waiting = Rehearsal.objects.filter(status=RehearsalStatus.QUEUED)
+    return {"failed": gone, "told": sum(map(tell_a_worker, workers.forgotten(waiting, "queue")))}
 
 
 def outcome(

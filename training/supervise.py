@@ -27,7 +27,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -35,7 +34,6 @@ from typing import Any
 import structlog
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
-from django.db.models.functions import Now
 
 from training import process, scoring, workers
 from training.evaluate_runs import store_evaluation
@@ -474,11 +472,8 @@ def reap_one(run: Run) -> str:
 
 
 def tell_of_the_forgotten() -> int:
-    """Queued for a minute while their queue is empty: the message was lost, so send another."""
-    old = Now() - timedelta(seconds=60)
-    waiting = Run.objects.filter(status=RunStatus.QUEUED, created_at__lt=old)
-    lengths = workers.queue_lengths() if waiting.exists() else {}
-    told = [run for run in waiting.order_by("id") if lengths.get(run.host_class) == 0]
+    """Send another message for each run whose message was lost."""
+    told = workers.forgotten(Run.objects.filter(status=RunStatus.QUEUED), "host_class")
     for run in told:
         tell_a_worker(run)
     return len(told)

@@ -10,21 +10,25 @@ import socket
 import subprocess
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from celery import current_app
 from django.db import close_old_connections, connection
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.db.utils import OperationalError as DatabaseAway
 from django.utils import timezone
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from training.models import HostClass, Run, Worker
+from training.models import HostClass, Rehearsal, Run, Worker
 
 BEAT_EVERY = 5.0
+UNHEARD = timedelta(seconds=60)
+Queued = TypeVar("Queued", Run, Rehearsal)
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,14 @@ def queue_lengths() -> dict[str, int]:
             return {queue: length_of(connection, queue) for queue in HostClass.values}
     except (OperationalError, OSError):
         return {}
+
+
+def forgotten(waiting: QuerySet[Queued], queue: str) -> list[Queued]:
+    """Those queued for a minute while their queue (the field of that name) is empty: the message
+    was lost, and another is due."""
+    old = waiting.filter(created_at__lt=Now() - UNHEARD)
+    lengths = queue_lengths() if old.exists() else {}
+    return [one for one in old.order_by("id") if lengths.get(getattr(one, queue)) == 0]
 
 
 def length_of(connection: Connection, queue: str) -> int:
