@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -101,10 +101,12 @@ def test_a_database_that_stays_away_is_an_error_in_the_end(browser, project):
 
 
 def test_a_slow_query_that_was_ended_is_not_begun_again():
-    with connection.cursor() as cursor:
-        cursor.execute("set statement_timeout = 50")
-        with pytest.raises(OperationalError) as ended:
+    def ask_for_too_long() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("set local statement_timeout = 50")
             cursor.execute("select pg_sleep(2)")
-    connection.close()
+
+    with pytest.raises(OperationalError) as ended:
+        ask_for_too_long()
     assert not has_left(ended.value)
     assert has_left(OperationalError("consuming input failed"))
