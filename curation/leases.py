@@ -6,6 +6,8 @@ item, queue), so that nobody waits in a circle.
 
 While somebody judges one item, the next is leased ahead for a short while (`claim_ahead`), so that
 it is there at once. Whoever finds nothing else takes over what others merely keep ready.
+
+Leases begin and end by the database's clock: those of two web hosts may be minutes apart.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Least
+from django.db.models.functions import Coalesce, Least, Now
 from django.utils import timezone
 
 from curation.counters import count_skipped
@@ -38,12 +40,16 @@ def claim(queue: Queue, user: User) -> Assignment | None:
     expire(queue, but=user)
     with transaction.atomic():
         # One claim at a time for each person: two windows show the same item.
-        _lock(user)
+        until = _lock(user) + timedelta(minutes=queue.lease_minutes)
         mine = list(queue.assignments.filter(user=user, status__in=AT_HAND))
         running = _running(mine)
         if running or not queue.is_open or not may_judge(queue, user):
             return running
-        return _taken_up_again(queue, mine) or _kept_ready(queue, mine) or _new(queue, user)
+        return (
+            _taken_up_again(queue, mine)
+            or _kept_ready(queue, mine, until)
+            or _new(queue, user, until)
+        )
 
 
 def claim_ahead(queue: Queue, user: User) -> Assignment | None:
@@ -52,15 +58,13 @@ def claim_ahead(queue: Queue, user: User) -> Assignment | None:
     It is released when it is not used within `AHEAD_FOR`; work on the item at hand prolongs it.
     """
     with transaction.atomic():
-        _lock(user)
+        until = _lock(user) + AHEAD_FOR
         mine = Assignment.objects.filter(queue=queue, user=user)
         ready = mine.filter(status=AssignmentStatus.AHEAD).first()
         if ready or not queue.is_open or not mine.filter(status=AssignmentStatus.LEASED).exists():
             return ready
         item = _gold(queue, user) or _passing(queue, user)
-        return (
-            _hold(item, user, AssignmentStatus.AHEAD, timezone.now() + AHEAD_FOR) if item else None
-        )
+        return _hold(item, user, AssignmentStatus.AHEAD, until) if item else None
 
 
 def may_judge(queue: Queue, user: User) -> bool:
@@ -89,12 +93,12 @@ def renew(assignment: Assignment) -> bool:
 
     False: others have the slot, or the person gave it back. Submitted work needs no lease: True.
     """
-    until = _until(assignment.queue)
+    until = Now() + timedelta(minutes=assignment.queue.lease_minutes)
     mine = Assignment.objects.filter(pk=assignment.pk)
     if mine.filter(status=AssignmentStatus.LEASED).update(leased_until=until):
         Assignment.objects.filter(
             queue=assignment.queue_id, user=assignment.user_id, status=AssignmentStatus.AHEAD
-        ).update(leased_until=timezone.now() + AHEAD_FOR)
+        ).update(leased_until=Now() + AHEAD_FOR)
         return True
     with transaction.atomic():
         held = mine.select_for_update().get()
@@ -128,9 +132,7 @@ def expire(queue: Queue, *, but: User | None = None) -> int:
 
     `but`: a person who is here just now and goes on with what they hold.
     """
-    late = Assignment.objects.filter(
-        queue=queue, status__in=RUNNING, leased_until__lt=timezone.now()
-    )
+    late = Assignment.objects.filter(queue=queue, status__in=RUNNING, leased_until__lt=Now())
     if but is not None:
         late = late.exclude(user=but)
     if not late.exists():
@@ -170,13 +172,11 @@ def settle(items: Collection[int]) -> None:
     )
 
 
-def _until(queue: Queue) -> datetime:
-    return timezone.now() + timedelta(minutes=queue.lease_minutes)
-
-
-def _lock(user: User) -> None:
-    """Until the transaction ends this person claims nothing else."""
-    User.objects.select_for_update(no_key=True).values_list("pk").get(pk=user.pk)
+def _lock(user: User) -> datetime:
+    """Until the transaction ends this person claims nothing else. The time in the database."""
+    locked = User.objects.select_for_update(no_key=True).values_list(Now(), flat=True)
+    now: datetime = locked.get(pk=user.pk)
+    return now
 
 
 def _running(mine: list[Assignment]) -> Assignment | None:
@@ -199,7 +199,7 @@ def _taken_up_again(queue: Queue, mine: list[Assignment]) -> Assignment | None:
     return None
 
 
-def _kept_ready(queue: Queue, mine: list[Assignment]) -> Assignment | None:
+def _kept_ready(queue: Queue, mine: list[Assignment], until: datetime) -> Assignment | None:
     """The item that was leased ahead for this person, unless somebody has just taken it over; from
     now on they hold it."""
     kept = [row.pk for row in mine if row.status == AssignmentStatus.AHEAD]
@@ -207,14 +207,14 @@ def _kept_ready(queue: Queue, mine: list[Assignment]) -> Assignment | None:
     if ready is None:
         return None
     ready.status, ready.leased_at = AssignmentStatus.LEASED, timezone.now()
-    ready.leased_until = _until(queue)
+    ready.leased_until = until
     ready.save(update_fields=["status", "leased_at", "leased_until"])
     return ready
 
 
-def _new(queue: Queue, user: User) -> Assignment | None:
+def _new(queue: Queue, user: User, until: datetime) -> Assignment | None:
     item = _gold(queue, user) or _pick(queue, user) or _taken_over(queue, user)
-    return _hold(item, user, AssignmentStatus.LEASED, _until(queue)) if item else None
+    return _hold(item, user, AssignmentStatus.LEASED, until) if item else None
 
 
 def _hold(item: QueueItem, user: User, status: str, until: datetime) -> Assignment:

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from curation.counters import recount
@@ -29,8 +31,21 @@ def queue(project, groups):
 
 
 def run_out(assignment: Assignment) -> None:
-    past = timezone.now() - timedelta(seconds=1)
+    past = Now() - timedelta(seconds=1)
     Assignment.objects.filter(pk=assignment.pk).update(leased_until=past)
+
+
+@pytest.fixture(params=[300, -300], ids=["ahead", "behind"])
+def a_wrong_clock(request, monkeypatch) -> None:
+    """This web process's clock is five minutes off that of the database."""
+    right = timezone.now
+    off = timedelta(seconds=request.param)
+    monkeypatch.setattr(timezone, "now", lambda: right() + off)
+
+
+def seconds_left(assignment: Assignment) -> float:
+    here = Assignment.objects.annotate(left=F("leased_until") - Now())
+    return here.values_list("left", flat=True).get(pk=assignment.pk).total_seconds()
 
 
 def test_a_queue_holds_what_its_filter_chooses(project, groups):
@@ -151,6 +166,45 @@ def test_expiring_twice_frees_a_slot_once(queue, annotator):
     run_out(claim(queue, annotator))
     assert (expire(queue), expire(queue)) == (1, 0)
     assert not QueueItem.objects.filter(taken__gt=0).exists()
+
+
+@pytest.mark.usefixtures("a_wrong_clock")
+def test_a_wrong_clock_takes_nothing_early_and_keeps_nothing_for_ever(
+    project, annotator, second_annotator
+):
+    make_group(project)
+    queue = make_queue(project, lease_minutes=4)
+    held = claim(queue, annotator)
+    in_four_minutes = Now() + timedelta(minutes=4)  # as a host with the right time writes it
+    Assignment.objects.filter(pk=held.pk).update(leased_until=in_four_minutes)
+    assert claim(queue, second_annotator) is None
+    run_out(held)
+    assert claim(queue, second_annotator).item == held.item
+
+
+@pytest.mark.usefixtures("a_wrong_clock")
+def test_a_lease_lasts_as_long_as_it_should_whatever_the_clock_says(queue, annotator):
+    held = claim(queue, annotator)
+    assert 26 * 60 < seconds_left(held) <= 30 * 60
+    run_out(held)
+    assert renew(held)
+    assert 26 * 60 < seconds_left(held) <= 30 * 60
+    ready = claim_ahead(queue, annotator)
+    assert 0 < seconds_left(ready) <= 3 * 60
+    assert expire(queue) == 0
+    run_out(ready)
+    renew(held)
+    assert 0 < seconds_left(ready) <= 3 * 60
+    submit(held, dict.fromkeys(held.shown_order, 1), {})
+    assert claim(queue, annotator) == ready
+    assert 26 * 60 < seconds_left(ready) <= 30 * 60
+
+
+@pytest.mark.usefixtures("a_wrong_clock")
+def test_what_is_kept_ready_ends_by_the_databases_clock_too(queue, annotator):
+    claim(queue, annotator)
+    run_out(claim_ahead(queue, annotator))
+    assert expire(queue) == 1
 
 
 def in_threads(work, count: int) -> list:
