@@ -194,7 +194,7 @@ UPLOAD_LIMIT_BYTES = env.int("UPLOAD_LIMIT_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
-# What a host costs an hour; 0 leaves money out of the pages.
+# What an hour of this process's host costs, kept with each run that it takes; 0: not known.
 HOST_PRICES = {
     "cpu": env.float("HOST_PRICE_CPU", default=0.0),
     "gpu": env.float("HOST_PRICE_GPU", default=0.0),

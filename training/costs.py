@@ -1,14 +1,16 @@
-"""What a run costs: its host by the hour, an endpoint by the token.
+"""What a run costs: each host by the hour, an endpoint by the token.
 
-Prices are what the operator says (`HOST_PRICE_CPU`, `HOST_PRICE_GPU`, an hour, in `PRICE_CURRENCY`)
-and what a model's row says per million tokens: as it was when the run began, so that a new price
-changes no old bill. Without a price there is no figure, rather than 0.
+Prices are what each host was told (`HOST_PRICE_CPU`, `HOST_PRICE_GPU`, an hour, in
+`PRICE_CURRENCY`) when it took the run, kept with the attempt, and what a model's row said per
+million tokens when the run began: a new price changes no old bill. Without a price there is no
+figure, rather than 0.
 
 The engine tells of tokens while it works, so a run that failed or was cancelled has its bill too.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +18,6 @@ from typing import Any
 from django.conf import settings
 
 from training.models import Run
-from training.telling import elapsed
 
 HOUR = timedelta(hours=1)
 MILLION = 1_000_000
@@ -37,16 +38,26 @@ class Cost:
 
 def costs(run: Run) -> list[Cost]:
     """What is known of it; empty without prices."""
-    return [cost for cost in (host_cost(run), token_cost(run)) if cost is not None]
+    of_tokens = token_cost(run)
+    return [*host_costs(run), *([of_tokens] if of_tokens else [])]
 
 
-def host_cost(run: Run) -> Cost | None:
-    """From the first start to the end or until now: waiting between attempts is in it."""
-    price, took = settings.HOST_PRICES.get(run.host_class), elapsed(run)
-    if not price or took is None:
-        return None
-    what = f"{run.get_host_class_display()}, {price:g} {settings.PRICE_CURRENCY} an hour"
-    return Cost(what, took / HOUR * price, settings.PRICE_CURRENCY)
+def host_costs(run: Run) -> list[Cost]:
+    """A line for each host and price. The waits between attempts cost nothing."""
+    took: dict[tuple[str, float, str], timedelta] = defaultdict(timedelta)
+    for attempt in run.attempts.all():
+        if attempt.price is not None:
+            took[attempt.host, attempt.price, attempt.currency] += attempt.took
+    return [
+        Cost(f"{host}, {price:g} {currency} an hour", span / HOUR * price, currency)
+        for (host, price, currency), span in took.items()
+    ]
+
+
+def unpriced_hosts(run: Run) -> list[str]:
+    """Hosts that had no price when they took the run, each once."""
+    hosts = [attempt.host for attempt in run.attempts.all() if attempt.price is None]
+    return list(dict.fromkeys(hosts))
 
 
 def told_of_tokens(run: Run) -> dict[str, Any]:
@@ -69,7 +80,7 @@ def tokens_drawn(run: Run) -> int:
 def token_cost(run: Run) -> Cost | None:
     """What an endpoint was asked and said."""
     used = usage(run)
-    prices = told_of_tokens(run).get("prices") or (run.student.prices if run.student else {})
+    prices = told_of_tokens(run).get("prices")
     if not used or not prices:
         return None
     amount = sum(count * price_of(prices, part) for part, count in used.items()) / MILLION

@@ -452,7 +452,7 @@ def test_a_failed_run_pauses_with_its_sentence_and_is_retried_with_a_new_one(sta
 
 
 def test_what_a_failed_run_took_is_in_what_the_iteration_took(start, settings):
-    settings.HOST_PRICES, settings.PRICE_CURRENCY = {"cpu": 0.0, "gpu": 60.0}, "EUR"
+    settings.HOST_PRICES, settings.PRICE_CURRENCY = {"cpu": 60.0, "gpu": 60.0}, "EUR"
     experiment = start(iterations=1)
     advance(experiment.pk)
     first = Run.objects.get()
@@ -465,8 +465,10 @@ def test_what_a_failed_run_took_is_in_what_the_iteration_took(start, settings):
         begun = run.created_at
         Run.objects.filter(pk=run.pk).update(
             started_at=begun, finished_at=begun + timedelta(minutes=minutes), result={},
-            progress={"done": 1, "tokens": 100 * minutes}, host_class="gpu",
+            progress={"done": 1, "tokens": 100 * minutes},
         )  # fmt: skip
+        run.attempts.update(started_at=begun, seen_at=begun + timedelta(minutes=minutes))
+    settings.HOST_PRICES = {"cpu": 1000.0, "gpu": 1000.0}
     spent = turns(experiment)[-1].spent
     assert (spent.time, spent.tokens, spent.runs) == (timedelta(minutes=10), 1000, 2)
     assert [str(cost) for cost in spent.costs] == ["10.00 EUR"]

@@ -86,6 +86,7 @@ def judged(project, judge, annotator, second_annotator):
         "version": VERSION,
         "prompt": "Judge <em>this</em>: {rationale}",
         "usage": {"prompt": 900_000, "completion": 100_000},
+        "prices": judge.prices,
     }
     type(run).objects.filter(pk=run.pk).update(status=RunStatus.DONE, result=result)
     return questions

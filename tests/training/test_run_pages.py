@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from training.costs import costs
 from training.forms import LaunchForm, warnings_about
 from training.group_table import store_rounds
 from training.launch import launch, request_cancel
@@ -249,19 +247,6 @@ def test_the_whole_log_is_a_file(client, viewer, train_run, tmp_path):
     assert "attachment" in answer["Content-Disposition"]
 
 
-def test_what_a_run_costs_is_told_where_there_are_prices(train_run, settings):
-    now = timezone.now()
-    train_run.started_at, train_run.finished_at = now - timedelta(minutes=90), now
-    settings.HOST_PRICES = {"cpu": 0.0, "gpu": 0.0}
-    assert costs(train_run) == []
-    settings.HOST_PRICES = {"cpu": 0.0, "gpu": 2.0}
-    settings.PRICE_CURRENCY = "EUR"
-    assert [str(cost) for cost in costs(train_run)] == ["3.00 EUR"]
-    train_run.result = {"usage": {"prompt": 2_000_000, "completion": 1_000_000}}
-    train_run.student.prices = {"prompt": 0.5, "completion": 3, "currency": "USD"}
-    assert [str(cost) for cost in costs(train_run)] == ["3.00 EUR", "4.00 USD"]
-
-
 def test_runs_are_found_by_kind_method_status_and_text(client, viewer, train_run, student):
     project = train_run.project
     Run.objects.create(project=project, kind="score", name="Check all", status="done")
@@ -454,7 +439,6 @@ def test_a_failed_run_shows_its_error_and_its_log(client, viewer, train_run, tmp
 
 
 def test_another_projects_run_is_not_named_among_the_workers(client, viewer, train_run):
-    from django.utils import timezone
 
     from curation.models import Project
 

@@ -65,7 +65,7 @@ def turns(experiment: Experiment) -> list[Turn]:
     found = experiment.iterations.select_related("queue", "dataset", "checkpoint", "opened_by")
     linked = IterationRun.objects.filter(iteration__experiment=experiment)
     rows: dict[int, list[IterationRun]] = {}
-    for row in linked.select_related("run__student"):
+    for row in linked.select_related("run__student").prefetch_related("run__attempts"):
         row.run.project = experiment.project
         rows.setdefault(row.iteration_id, []).append(row)
     made = []

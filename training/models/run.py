@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pghistory
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
@@ -143,11 +143,13 @@ class Run(models.Model):
     def is_over(self) -> bool:
         return self.status in OVER
 
+    @transaction.atomic
     def claim(self, owner: str) -> bool:
         """Take the run if it is queued, or running under a lease that ran out.
 
         True for exactly one caller; a message delivered twice gets False. Leases are reckoned by
         the database's clock, because those of two hosts may differ.
+        The attempt keeps what its host costs, as this process knows it.
         """
         free = Q(status=RunStatus.QUEUED) | Q(status=RunStatus.RUNNING, lease_until__lt=Now())
         claimed = Run.objects.filter(
@@ -163,19 +165,20 @@ class Run(models.Model):
         )
         if claimed:
             self.refresh_from_db()
+            RunAttempt.begin(self, owner)
         return claimed == 1
 
     def renew(self) -> bool:
         """Keep the lease; False if somebody else has taken the run since."""
-        return (
-            Run.objects.filter(
-                pk=self.pk,
-                status=RunStatus.RUNNING,
-                lease_owner=self.lease_owner,
-                attempt=self.attempt,
-            ).update(lease_until=Now() + LEASE, heartbeat_at=Now())
-            == 1
-        )
+        kept = Run.objects.filter(
+            pk=self.pk,
+            status=RunStatus.RUNNING,
+            lease_owner=self.lease_owner,
+            attempt=self.attempt,
+        ).update(lease_until=Now() + LEASE, heartbeat_at=Now())
+        if kept:
+            self.attempts.filter(number=self.attempt).update(seen_at=Now())
+        return kept == 1
 
     def finish(self, status: str, *, error: str = "", result: dict | None = None) -> bool:
         """Compare-and-swap from running to an end, by the owner of the lease alone."""
@@ -194,6 +197,53 @@ class Run(models.Model):
             )
             == 1
         )
+
+
+class RunAttempt(models.Model):
+    """A host's work on a run, from its claim to its last sign of life, and what an hour of it cost.
+
+    `price` is what the host was told when it began, none if it was told nothing: a price that
+    changes later changes no old bill.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    host = models.CharField(max_length=100)
+    price = models.FloatField(null=True)
+    currency = models.CharField(max_length=20)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "number"], name="a_run_has_each_attempt_once"),
+            models.CheckConstraint(
+                condition=Q(price=None) | Q(price__gt=0),
+                name="an_hour_has_a_price_or_it_is_not_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.run} on {self.host}"
+
+    @classmethod
+    def begin(cls, run: Run, owner: str) -> None:
+        """By the host that has just claimed the run."""
+        price = settings.HOST_PRICES.get(run.host_class, 0.0)
+        cls.objects.create(
+            run=run,
+            number=run.attempt,
+            host=owner.split("/", 1)[0],
+            price=price if price > 0 else None,
+            currency=settings.PRICE_CURRENCY[:20],
+            started_at=Now(),
+            seen_at=Now(),
+        )
+
+    @property
+    def took(self) -> timedelta:
+        return self.seen_at - self.started_at
 
 
 class Metric(models.Model):

@@ -19,7 +19,7 @@ from curation.models import Project
 from curation.requests import Request, whole_number
 from training import run_log
 from training.alarms import WATCHED, alarms, thresholds
-from training.costs import costs
+from training.costs import costs, unpriced_hosts
 from training.curves import (
     SHOWN_FIRST,
     curves,
@@ -164,6 +164,7 @@ def status_context(run: Run) -> dict[str, Any]:
         "checkpoints": run.checkpoints.select_related("model"),
         "evaluation": getattr(run, "evaluation", None),
         "costs": costs(run),
+        "unpriced": unpriced_hosts(run),
         "host": read_facts(run, "host.json"),
     }
 
