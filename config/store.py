@@ -10,6 +10,7 @@ is `s3://BUCKET/FOLDER/…` alone. Without them the usual AWS_… variables and 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -17,6 +18,9 @@ import fsspec
 from django.core.exceptions import ImproperlyConfigured
 
 KNOWN = ("endpoint_url", "region_name")
+# Of botocore: an answer that does not begin within seconds is asked for once more, then given up.
+HASTE = {"connect_timeout": 1.5, "read_timeout": 3}
+ONCE_MORE = {"mode": "standard", "total_max_attempts": 2}
 
 
 def configured(url: str) -> str:
@@ -33,6 +37,21 @@ def configured(url: str) -> str:
     options |= {"client_kwargs": given} if (given := named(parts.query)) else {}
     fsspec.config.conf.setdefault(parts.scheme, {}).update(options)
     return f"{parts.scheme}://{bucket}{parts.path}".rstrip("/")
+
+
+def in_haste(url: str) -> None:
+    """For a process that answers people, who are told within seconds that the store is away; a
+    worker waits as long as the client's own settings say, and asks again.
+
+    What the installation says itself, in fsspec's configuration or `AWS_MAX_ATTEMPTS`, stays.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in ("s3", "s3a"):
+        return
+    tries = {} if "AWS_MAX_ATTEMPTS" in os.environ else {"retries": ONCE_MORE}
+    options = fsspec.config.conf.setdefault(scheme, {})
+    options["config_kwargs"] = {**HASTE, **tries, **options.get("config_kwargs", {})}
+    fsspec.get_filesystem_class(scheme).retries = 1  # s3fs repeats what botocore has repeated
 
 
 def keys(login: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
 from django.db.models.functions import Now
 
-from config.store import configured
+from config.store import configured, in_haste
 from training.fetching import Cache, digest_of
 from training.folders import RunFolder
 from training.models import Worker
@@ -63,6 +63,49 @@ def test_a_url_says_it_all_and_what_is_remembered_tells_no_secret(monkeypatch):
 def test_a_url_without_sense_is_refused(url):
     with pytest.raises(ImproperlyConfigured):
         configured(url)
+
+
+@pytest.fixture
+def s3_class(monkeypatch):
+    """s3fs as it comes, with nothing configured."""
+    found = fsspec.get_filesystem_class("s3")
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    monkeypatch.setattr(found, "retries", found.retries)
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    return found
+
+
+def client_config(s3_class, url: str):
+    """What botocore goes by, of the file system that `url` is opened with."""
+    fs, _ = fsspec.core.url_to_fs(url)
+    fs.connect(refresh=True)
+    return fs.s3.meta.config
+
+
+def test_the_web_asks_twice_and_for_seconds_where_a_worker_has_patience(s3_class):
+    url = configured("s3://u:p@cellar/ours?endpoint_url=http://127.0.0.1:9&region_name=eu-1")
+    of_worker, tries = client_config(s3_class, url), s3_class.retries
+    in_haste(url)
+    of_web = client_config(s3_class, url)
+    assert of_web.connect_timeout + of_web.read_timeout < 5 < of_worker.read_timeout
+    assert of_web.retries["total_max_attempts"] == 2
+    assert s3_class.retries == 1 < tries
+
+
+def test_what_an_installation_says_of_its_store_goes_before_haste(s3_class, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    fsspec.config.conf["s3"] = {"config_kwargs": {"read_timeout": 40}}
+    url = configured("s3://u:p@cellar/ours?endpoint_url=http://127.0.0.1:9&region_name=eu-1")
+    in_haste(url)
+    found = client_config(s3_class, url)
+    assert (found.connect_timeout, found.read_timeout) == (1.5, 40)
+    assert found.retries["total_max_attempts"] == 7
+
+
+def test_a_folder_needs_no_haste(monkeypatch):
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    in_haste(configured("file:///srv/stillroom"))
+    assert fsspec.config.conf == {}
 
 
 def test_a_model_is_fetched_once_and_the_least_used_goes_first(store, tmp_path):
