@@ -38,6 +38,7 @@ GUIDES: dict[str, tuple[float, float]] = {
     "beta": (0.0, 0.5),
 }
 ROLES = {RunKind.GENERATE: "Model", RunKind.EVALUATE: "Model", RunKind.JUDGE: "Judge"}
+FIRST_METHOD = "sft"
 QUIET_GROUPS = {"Lengths", "Hardware", "Checkpoints and probes", "Endpoint", "Local model"}
 
 
@@ -57,7 +58,7 @@ class KindForm(forms.Form):
         """The kind, and the method if the kind has one; sensible ones for nonsense."""
         self.is_valid()
         kind = self.cleaned_data.get("kind", RunKind.TRAIN.value)
-        method = self.cleaned_data.get("method") or next(iter(methods()))
+        method = self.cleaned_data.get("method") or FIRST_METHOD
         return kind, method if kind == RunKind.TRAIN else ""
 
 

@@ -74,6 +74,13 @@ def test_every_method_has_a_form_with_each_of_its_settings(
         assert info.title in page
 
 
+@pytest.mark.parametrize("asked", [{}, {"kind": "train"}, {"method": "no such method"}])
+def test_who_names_no_method_is_offered_imitation(asked, client, researcher, version):
+    client.force_login(researcher)
+    page = client.get(reverse("run-new", args=["orchard"]), asked).content.decode()
+    assert '<option value="sft" selected>' in page
+
+
 @pytest.mark.parametrize("method", sorted(methods()))
 def test_a_form_sent_as_it_stands_launches_the_defaults(
     method, project, version, student, researcher
