@@ -28,6 +28,7 @@ def configure() -> None:
             "deliver-what-is-due": every("training.tasks.deliver_due", 15.0),
             "advance-experiments": every("training.tasks.advance_experiments", 5.0),
             "requeue-lost-jobs": every("curation.tasks.requeue_lost_jobs", 15.0),
+            "tell-of-the-unscored": every("training.tasks.tell_of_the_unscored", 60.0),
             "index-words": every("curation.tasks.index_words", 20.0),
             "measure-stale-agreement": every("curation.tasks.measure_stale_agreement", 30.0),
             "sweep-uploads": every("curation.tasks.sweep_uploads", 6 * 3600.0),

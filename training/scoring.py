@@ -1,28 +1,35 @@
 """Automatic facts about stored rationales: is the answer right, which steps check, how long.
 
 Each fact is a `Score` row under its scorer and version; a second pass adds nothing. No torch, no
-engine: fifteen thousand rationales take seconds.
+engine: fifteen thousand rationales take seconds. Whoever stores rationales has them scored; what
+a lost message or a killed process left out, the clock finds (`tell_of_the_unscored`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models.functions import Now
 
 from curation.messages import send
 from curation.models import Rationale, Score
 from training.decoding.record import Question as Record
 from training.layout import questions_of
 from training.measures.steps import STEPS_VERSION
-from training.models import Run
+from training.models import Run, Scored
 from training.rewards import reward_functions
 from training.rewards.answer import VERDICT_VERSION
 from training.rewards.sample import Sample
+from training.workers import queue_lengths
 
 PAGE = 1000
+TOLD_AT_ONCE = 100 * PAGE
+# No transaction that stores rationales lasts as long.
+SETTLED = timedelta(minutes=2)
 SCORE = "training.tasks.score_stored"
 VERSIONS = {"answer_correct": VERDICT_VERSION, "valid_steps": STEPS_VERSION, "tokens": "1"}
 _WORD = re.compile(r"\d+|\w+|[^\w\s]")
@@ -108,6 +115,36 @@ def unscored(rationales: QuerySet[Rationale]) -> QuerySet[Rationale]:
         done = Score.objects.filter(scorer=name, scorer_version=version)
         complete = complete.filter(pk__in=done.values("rationale"))
     return rationales.exclude(pk__in=complete.values("pk"))
+
+
+def tell_of_the_unscored() -> int:
+    """Send another message for what was stored minutes ago and has no score, while the queue is
+    empty: its own was lost. Called every minute; returns of how many rationales.
+
+    What was once found whole is not looked at again, so this costs as much as is new.
+    """
+    Scored.objects.get_or_create(pk=1)
+    settled = Scored.objects.filter(pk=1, seen_at__lt=Now() - SETTLED).first()
+    if settled is None or queue_lengths().get("cpu") != 0:
+        return 0
+    missed = list(unscored_within(settled.up_to, settled.seen)[:TOLD_AT_ONCE])
+    for page in pages(missed):
+        score_later(page)
+    if not missed:
+        newest = Rationale.objects.aggregate(newest=Max("pk"))["newest"] or 0
+        Scored.objects.filter(pk=1, seen_at=settled.seen_at).update(
+            up_to=settled.seen, seen=max(newest, settled.seen), seen_at=Now()
+        )
+    return len(missed)
+
+
+def unscored_within(after: int, up_to: int) -> QuerySet[Rationale, int]:
+    """Keys of rationales that nobody has scored; all facts of one are stored together."""
+    scored = Score.objects.filter(
+        rationale=OuterRef("pk"), scorer="tokens", scorer_version=VERSIONS["tokens"]
+    )
+    found = Rationale.objects.filter(~Exists(scored), pk__gt=after, pk__lte=up_to)
+    return found.order_by("pk").values_list("pk", flat=True)
 
 
 def score_scope(run: Run, keep: Callable[[], None]) -> int:

@@ -48,8 +48,14 @@ def advance_experiments() -> int:
 
 @shared_task(name="training.tasks.score_stored")
 def score_stored(rationale_ids: list[int]) -> int:
-    """Score what an import stored. Done twice, it adds nothing."""
+    """Score what was stored. Done twice, it adds nothing."""
     return scoring.score(rationale_ids)
+
+
+@shared_task(name="training.tasks.tell_of_the_unscored")
+def tell_of_the_unscored() -> int:
+    """The clock's call: what a lost message left unscored."""
+    return scoring.tell_of_the_unscored()
 
 
 @shared_task(name="training.tasks.run_export", queue="cpu")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
+
 import pytest
+from celery import current_app
+from django.db.models import F
 
 from curation.ingest.load import Loader
 from curation.models import Rationale, Score
 from curation.signals import rationales_stored
 from tests.make import make_question, make_rationale
+from training import workers
 from training.launch import launch
-from training.scoring import score, unscored
+from training.models import Scored
+from training.scoring import SETTLED, score, tell_of_the_unscored, unscored
 from training.supervise import supervise
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +84,71 @@ def test_a_score_run_takes_what_lacks_a_score(project):
     run.refresh_from_db()
     assert run.result == {"scored": 1}
     assert not unscored(Rationale.objects.all()).exists()
+
+
+@pytest.fixture
+def working_broker(broker, monkeypatch) -> None:
+    monkeypatch.setitem(current_app.conf, "broker_url", broker)
+    while not workers.queue_lengths():  # it has just been started
+        time.sleep(0.1)
+
+
+def minutes_later() -> int:
+    """The clock's next call, after a while."""
+    Scored.objects.update(seen_at=F("seen_at") - SETTLED - timedelta(seconds=1))
+    return tell_of_the_unscored()
+
+
+def messages() -> list[list[int]]:
+    """What the queue holds; taken out of it, as a worker does, or as what is lost."""
+    taken = []
+    with current_app.connection_for_read() as connection:
+        queue = connection.SimpleQueue("cpu")
+        while workers.queue_lengths()["cpu"]:
+            message = queue.get(block=False)
+            message.ack()
+            taken.append(message.payload[0][0])
+    return taken
+
+
+@pytest.mark.usefixtures("working_broker")
+def test_what_a_lost_message_left_unscored_is_scored_all_the_same(project):
+    question = make_question(project)
+    stored = [make_rationale(question, f"8 + 3 = {n}") for n in range(3)]
+    score([stored[0].pk])
+    pks = [one.pk for one in stored]
+    rationales_stored.send(sender=Loader, project=project, rationale_ids=pks, batch=None)
+    assert messages() == [pks], "and now it is lost"
+    assert tell_of_the_unscored() == 0, "its message may be under way"
+    assert minutes_later() == 0, "these are the newest"
+    assert minutes_later() == 2
+    assert minutes_later() == 0, "a message waits; somebody has only to come"
+    for told in messages():
+        assert told == pks[1:], "what is scored is not scored again"
+        score(told)
+    assert not unscored(Rationale.objects.all()).exists()
+    assert minutes_later() == 0
+    assert Scored.objects.get().up_to == max(pks)
+
+
+@pytest.mark.usefixtures("working_broker")
+def test_a_message_that_is_lost_again_is_sent_again(project):
+    pk = make_rationale(make_question(project)).pk
+    assert [tell_of_the_unscored(), minutes_later(), minutes_later()] == [0, 0, 1]
+    assert messages() == [[pk]]
+    assert (minutes_later(), messages()) == (1, [[pk]])
+
+
+@pytest.mark.usefixtures("working_broker")
+def test_what_was_found_whole_is_not_read_again(project, django_assert_num_queries):
+    score([make_rationale(make_question(project)).pk])
+    assert [tell_of_the_unscored(), minutes_later(), minutes_later()] == [0, 0, 0]
+    mark = Scored.objects.get()
+    assert mark.up_to == mark.seen
+    with django_assert_num_queries(2):  # the row, and the row if it is old enough
+        tell_of_the_unscored()
+
+
+def test_nothing_is_told_of_while_no_broker_answers(project):
+    make_rationale(make_question(project))
+    assert [tell_of_the_unscored(), minutes_later(), minutes_later()] == [0, 0, 0]

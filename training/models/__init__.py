@@ -21,6 +21,7 @@ from training.models.run import (
     RunStatus,
     Worker,
 )
+from training.models.scored import Scored
 from training.models.watching import ProbeAnswer, Round
 from training.models.webhook import Delivery, Happening, Subscription, Webhook
 
@@ -47,6 +48,7 @@ __all__ = [
     "RunAttempt",
     "RunKind",
     "RunStatus",
+    "Scored",
     "Stage",
     "StageStatus",
     "Subscription",
