@@ -11,7 +11,7 @@
     409: "Somebody else changed that meanwhile. Reload the page to see it as it is now.",
     413: "That is more than the server takes in one request.",
     429: "Too many requests at once. Wait a moment and try again.",
-    503: "The server is busy or being restarted. Try again in a moment.",
+    503: "The server is busy or being restarted, or its files are out of reach. Try again in a moment.",
   };
   const speaksForItself = (event) => event.detail.elt?.closest?.("#judgement");
 

@@ -48,3 +48,9 @@ def test_what_the_database_knows_is_shown_and_a_run_is_cancelled_without_the_sto
     client.post(reverse("run-cancel", args=[run.project.slug, run.pk]))
     run.refresh_from_db()
     assert run.status == "cancelled"
+
+
+def test_the_page_of_a_store_that_is_away_leads_back_to_what_was_asked_for(client, viewer, run):
+    client.force_login(viewer)
+    url = reverse("run", args=[run.project.slug, run.pk])
+    assert f'href="{url}?step=2&amp;group=1">Try again' in client.get(f"{url}?step=2&group=1").text
