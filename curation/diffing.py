@@ -112,7 +112,9 @@ def _row(left: Step | None, right: Step | None) -> Row:
 
 
 def _whole(step: Step, tag: str) -> SafeString:
-    return _marked([(True, rendering.without_marks(step.text))], tag)
+    """A step that changed in every word: shown as one reads it elsewhere, formulas set."""
+    html = rendering.rationale(step.text)
+    return mark_safe(f'<{tag} class="whole">{html}</{tag}>' if html else "")
 
 
 # ---- which step became which ----

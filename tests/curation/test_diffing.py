@@ -48,6 +48,21 @@ def test_what_models_write_is_escaped():
     assert "<b" not in row.right_html
 
 
+def test_a_step_on_one_side_alone_is_shown_as_it_is_read_elsewhere():
+    first, second = compare("Apples are red.", r"So <i>\(\frac{1}{2}\)</i>.").rows
+    assert first.left_html == '<del class="whole"><p>Apples are red.</p></del>'
+    assert second.right_html == (
+        '<ins class="whole"><p>So &lt;i&gt;<span class="math">\\frac{1}{2}</span>&lt;/i&gt;.</p>'
+        "</ins>"
+    )
+
+
+def test_two_steps_of_endless_words_are_shown_whole_with_their_formulas():
+    row = compare(r"\(a\) " + "word and " * 400, r"\(b\) " + "word and " * 400).rows[0]
+    assert row.left_html.startswith('<del class="whole"><p><span class="math">a</span>')
+    assert row.right_html.startswith('<ins class="whole"><p><span class="math">b</span>')
+
+
 def test_a_number_and_a_command_are_one_word():
     row = compare("It is 1,200 or \\frac here", "It is 1,300 or \\dfrac here").rows[0]
     assert "<del>1,200</del>" in row.left_html
