@@ -12,7 +12,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-CLIENTS = {"botocore", "aiobotocore", "aiohttp"}  # object stores' clients have errors of their own
+from curation import store_away
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ class StoreAway:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The page, where the error is the store's; any other is left to Django."""
-        if type(error).__module__.partition(".")[0] not in CLIENTS:
+        if not isinstance(error, store_away.StoreAway):
             return None
         log.warning("artifact_store_away", error=str(error)[:300])
         return render(request, "503.html", status=503)

@@ -21,6 +21,7 @@ from django.conf import settings
 from fsspec.implementations.local import LocalFileSystem
 
 from curation.models import Project
+from curation.store_away import Told
 
 COPY_BYTES = 1024 * 1024
 
@@ -39,8 +40,10 @@ def project_path(project: Project, *parts: str) -> str:
 
 
 def filesystem(uri: str) -> tuple[Any, str]:
-    """The fsspec filesystem of a URI, and the path in it."""
-    return fsspec.core.url_to_fs(uri)
+    """The fsspec filesystem of a URI, and the path in it. One elsewhere raises `StoreAway`
+    where it does not answer."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    return (fs if isinstance(fs, LocalFileSystem) else Told(fs)), path
 
 
 def open_artifact(uri: str, mode: str = "rb") -> IO[Any]:

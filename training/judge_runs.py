@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import fsspec
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 
 from curation import judging
+from curation.artifacts import filesystem
 from curation.models import LanguageModel, Question, Rationale, Score
 from training.decoding.judge_plan import JudgePlan
 from training.decoding.judge_prompts import scorer_version
@@ -45,11 +45,11 @@ def follows_instructions(judge: LanguageModel) -> bool:
     if not judge.can_train:
         return True
     uri = plain(judge.uri)
-    filesystem, path = fsspec.core.url_to_fs(uri if "://" in uri else str(settings.BASE_DIR / uri))
-    if not filesystem.exists(f"{path}/tokenizer_config.json"):
+    fs, path = filesystem(uri if "://" in uri else str(settings.BASE_DIR / uri))
+    if not fs.exists(f"{path}/tokenizer_config.json"):
         return True
-    told = json.loads(filesystem.cat_file(f"{path}/tokenizer_config.json"))
-    return bool(told.get("chat_template")) or filesystem.exists(f"{path}/chat_template.jinja")
+    told = json.loads(fs.cat_file(f"{path}/tokenizer_config.json"))
+    return bool(told.get("chat_template")) or fs.exists(f"{path}/chat_template.jinja")
 
 
 def plan_of(run: Run) -> JudgePlan:

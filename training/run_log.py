@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import fsspec
-
+from curation.artifacts import filesystem
 from training.folders import read_end
 from training.models import Run
 
@@ -22,16 +21,16 @@ def size(run: Run) -> int:
     """Bytes of the whole file; 0 if there is none."""
     if not run.folder:
         return 0
-    filesystem, path = fsspec.core.url_to_fs(f"{run.folder}/log.txt")
+    fs, path = filesystem(f"{run.folder}/log.txt")
     try:
-        return int(filesystem.size(path) or 0)
+        return int(fs.size(path) or 0)
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
 
 def whole(run: Run) -> Iterator[bytes]:
     """The file in pieces."""
-    filesystem, path = fsspec.core.url_to_fs(f"{run.folder}/log.txt")
-    with filesystem.open(path, "rb") as file:
+    fs, path = filesystem(f"{run.folder}/log.txt")
+    with fs.open(path, "rb") as file:
         while piece := file.read(PIECE):
             yield piece

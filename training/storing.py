@@ -6,7 +6,6 @@ longer intervals, because an outage of minutes is no reason to lose hours of tra
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -15,24 +14,18 @@ from typing import IO, Any, TypeVar
 import structlog
 
 from curation.artifacts import COPY_BYTES, open_artifact
+from curation.store_away import StoreAway, in_words, is_away
 
 log = structlog.get_logger()
 
 PATIENCE = 600.0  # seconds
 LONGEST_WAIT = 20.0
-# What no waiting mends: wrong keys, wrong names, a full disk.
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Found = TypeVar("Found")
 
 
-class FileGone(OSError):
+class FileGone(FileNotFoundError):
     """A file that the record names is not in the artifact store; the message is a sentence."""
-
-
-class StoreAway(Exception):
-    """The artifact store did not answer for as long as we were willing to wait."""
 
 
 class GivenUp(Exception):
@@ -54,7 +47,7 @@ def patiently(
             raise GivenUp
         try:
             return deed()
-        except Exception as error:
+        except OSError as error:
             if not is_away(error):
                 raise
             if time.monotonic() + wait > end:
@@ -64,17 +57,9 @@ def patiently(
         wait = min(2 * wait, LONGEST_WAIT)
 
 
-def is_away(error: Exception) -> bool:
-    """Whether trying again may help. The clients of object stores have errors of their own."""
-    if isinstance(error, FINAL) or getattr(error, "errno", None) in FULL:
-        return False
-    theirs = type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp")
-    return isinstance(error, OSError | TimeoutError) or theirs
-
-
-def away(error: Exception) -> str:
-    first = " ".join(str(error).split())[:300] or type(error).__name__
-    return f"The artifact store does not answer ({first}). Look at it, then resume the run."
+def away(error: OSError) -> str:
+    said = str(error) if isinstance(error, StoreAway) else in_words(error)
+    return f"{said} Look at it, then resume the run."
 
 
 def opened(uri: str) -> IO[Any]:

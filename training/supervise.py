@@ -35,6 +35,7 @@ import structlog
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
+from curation.store_away import FULL, StoreAway
 from training import process, scoring, workers
 from training.evaluate_runs import store_evaluation
 from training.fetching import Wanted, bring, bring_model
@@ -44,7 +45,7 @@ from training.launch import tell_a_worker
 from training.layout import held_to, lay_out
 from training.models import LEASE, Run, RunKind, RunStatus
 from training.readback import ReadBack, read_json, register_checkpoints
-from training.storing import FULL, FileGone, StoreAway, patiently
+from training.storing import FileGone, patiently
 from training.tracking import NoTracker, Reports
 from training.webhooks import announce_run
 

@@ -18,10 +18,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from config.store import configured, in_haste
+from curation.store_away import StoreAway, is_away
 from training.fetching import Cache, digest_of
 from training.folders import RunFolder
 from training.models import Worker
-from training.storing import FileGone, GivenUp, StoreAway, is_away, patiently
+from training.storing import FileGone, GivenUp, patiently
 
 
 @pytest.fixture
@@ -186,6 +187,9 @@ def test_patience_has_an_end_and_what_waiting_cannot_mend_is_told_at_once():
         tries.append(1)
         raise ConnectionRefusedError("nobody listens")
 
+    def gone():
+        raise FileGone("v1 is gone from the artifact store.")
+
     with pytest.raises(StoreAway, match="nobody listens"):
         patiently(away, patience=1.2)
     assert len(tries) == 2
@@ -193,7 +197,10 @@ def test_patience_has_an_end_and_what_waiting_cannot_mend_is_told_at_once():
     given_up.set()
     with pytest.raises(GivenUp):
         patiently(away, given_up)
+    with pytest.raises(FileGone):
+        patiently(gone)
     assert not is_away(PermissionError("wrong key"))
+    assert not is_away(TypeError("no such argument"))
     assert not is_away(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 

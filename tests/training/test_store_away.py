@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import fsspec
+import pyarrow
+import pyarrow.parquet
 import pytest
-from botocore.exceptions import EndpointConnectionError
 from django.urls import reverse
 from fsspec.spec import AbstractFileSystem
 
+from curation.artifacts import filesystem, local_path, open_artifact, size
+from curation.store_away import StoreAway
 from training.models import Run
 
 pytestmark = pytest.mark.django_db
 
 
+class NoAnswer(Exception):
+    """As a client of a store has them: an error of its own, of no class that anybody knows."""
+
+
+class Breaking(io.RawIOBase):
+    """A file whose store goes away while it is read."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        raise NoAnswer("http://store:9000")
+
+
 class Away(AbstractFileSystem):
-    """A store of which nothing is heard."""
+    """A store of which nothing is heard, or nothing more once a file of "breaking" is open."""
 
     protocol = "away"
 
     def info(self, path: str, **kwargs: Any) -> Any:
-        raise EndpointConnectionError(endpoint_url="http://store:9000")
+        if "breaking" not in path:
+            raise NoAnswer("http://store:9000")
+        return {"name": path, "size": 9, "type": "file"}
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        return Breaking()
 
 
 @pytest.fixture
-def run(train_run) -> Run:
+def store() -> None:
     fsspec.register_implementation("away", Away, clobber=True)
+
+
+@pytest.fixture
+def run(train_run, store) -> Run:
     Run.objects.filter(pk=train_run.pk).update(folder="away://bucket/runs/1")
     return train_run
 
@@ -54,3 +81,47 @@ def test_the_page_of_a_store_that_is_away_leads_back_to_what_was_asked_for(clien
     client.force_login(viewer)
     url = reverse("run", args=[run.project.slug, run.pk])
     assert f'href="{url}?step=2&amp;group=1">Try again' in client.get(f"{url}?step=2&group=1").text
+
+
+def test_a_client_of_any_store_is_understood_and_its_answers_are_left_alone(store):
+    with pytest.raises(StoreAway, match="does not answer"):
+        size("away://bucket/a")
+    with pytest.raises(StoreAway), open_artifact("away://bucket/breaking") as file:
+        file.read()
+    with pytest.raises(StoreAway), open_artifact("away://bucket/breaking", "r") as text:
+        next(iter(text))
+    with pytest.raises(FileNotFoundError):
+        open_artifact("memory://bucket/nothing")
+    fs, path = filesystem("memory://bucket/nothing")
+    with pytest.raises(TypeError):
+        fs.find(path, no_such_thing=True, maxdepth="many")
+
+
+def test_a_mistake_of_ours_that_looks_like_a_clients_is_no_matter_of_the_store(
+    client, viewer, run, monkeypatch
+):
+    """An error of another use of such a client is a failure of ours, and told as one."""
+
+    def broken(*args: Any) -> Any:
+        raise NoAnswer("not of the store")
+
+    monkeypatch.setattr("training.views.runs.status_context", broken)
+    client.force_login(viewer)
+    client.raise_request_exception = False
+    url = reverse("run", args=[run.project.slug, run.pk])
+    assert client.get(url).status_code == 500
+
+
+def test_parquet_and_lines_are_read_and_written_through_a_store(project):
+    table = pyarrow.table({"question": ["What is 8 + 3?"] * 3})
+    held = io.BytesIO()
+    pyarrow.parquet.write_table(table, held)
+    memory, _ = filesystem("memory://cellar")
+    memory.pipe_file("/cellar/t.parquet", held.getvalue())
+    memory.pipe_file("/cellar/t.jsonl", "é\nb\n".encode())
+    with open_artifact("memory://cellar/t.parquet") as file:
+        assert pyarrow.parquet.ParquetFile(file).metadata.num_rows == 3
+    with open_artifact("memory://cellar/t.jsonl", "r") as text:
+        assert list(text) == ["é\n", "b\n"]
+    with local_path("memory://cellar/t.jsonl") as path:
+        assert path.read_bytes() == "é\nb\n".encode()
