@@ -28,6 +28,7 @@ from curation.models import (
     User,
 )
 from curation.queues import shown_order
+from curation.wording import counted
 
 LONGEST_NOTE = 5000  # characters
 
@@ -161,7 +162,8 @@ def _check(item: QueueItem, ranks: Mapping[int, int], decisions: Mapping[int, st
         raise ValidationError("A decision says accept or reject.")
     strange = {*ranks, *decisions} - set(shown(item))
     if strange:
-        raise ValidationError(f"{len(strange)} of these rationales were not judged in this group.")
+        were = counted(len(strange), "of these rationales was", "of these rationales were")
+        raise ValidationError(f"{were} not judged in this group.")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from curation.models import (
     User,
 )
 from curation.rationale_browsing import RationaleSearch
+from curation.wording import counted
 
 AT_ONCE = 200
 BATCH = 500
@@ -120,7 +121,8 @@ class Outcome:
 
     def __str__(self) -> str:
         told = f"{self.changed:,} changed"
-        return f"{told}, {self.unchanged:,} were so already" if self.unchanged else told
+        same = counted(self.unchanged, "was so already", "were so already")
+        return f"{told}, {same}" if self.unchanged else told
 
 
 def send(project: Project, errand: Errand, by: User) -> Outcome | Job:

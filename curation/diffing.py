@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 from curation import rendering
 from curation.models import Decision, Rationale
 from curation.stepping import Step, cut
+from curation.wording import counted
 
 LONGEST = 60_000  # characters of each text that are compared
 MOST_WORDS = 500  # in a step whose words are compared
@@ -65,7 +66,7 @@ class Difference:
             for sign, words in SPOKEN.items()
             if (count := self.count(sign)) or sign == SAME
         ]
-        return f"Of {len(self.rows)} steps: {', '.join(told)}."
+        return f"Of {counted(len(self.rows), 'step')}: {', '.join(told)}."
 
 
 def compare(left: str, right: str) -> Difference:

@@ -28,6 +28,7 @@ from curation.models import (
     User,
 )
 from curation.utilities import Utility, utilities
+from curation.wording import counted
 from curation.work import Work, work_of
 
 ANONYMOUS = "hidden while you may still judge it"
@@ -185,7 +186,7 @@ def history(
         Event(
             ranking.created_at,
             ranking.judge if names is None else names[ranking.judge_key],
-            f"ranked {len(ranking.places.all())} rationales",
+            f"ranked {counted(len(ranking.places.all()), 'rationale')}",
             ranking.superseded_at is None,
         )
         for ranking in rankings

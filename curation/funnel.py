@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from curation.leases import may_judge, offered
 from curation.models import Decision, Project, Question, Ranking, Rationale, Review, User
+from curation.wording import counted
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,8 @@ def waiting(project: Project, user: User) -> Iterator[Next]:
     for queue in project.queues.filter(is_open=True)[:5]:
         count = offered(queue, user).count() if may_judge(queue, user) else 0
         if count:
-            groups = "group waits" if count == 1 else "groups wait"
             yield Next(
-                f"{count:,} {groups} for you in {queue}.",
+                f"{counted(count, 'group waits', 'groups wait')} for you in {queue}.",
                 "Review",
                 reverse("review", args=[project.slug, queue.pk]),
             )

@@ -34,6 +34,7 @@ from curation.models import (
     User,
 )
 from curation.stepping import StepsSaid, cut
+from curation.wording import counted
 
 Ranks = Mapping[int, int]
 Steps = Mapping[int, StepsSaid]
@@ -251,9 +252,9 @@ def _check_ranks(question: Question, ranks: Ranks) -> None:
     _check_values(ranks)
     known = question.rationales.filter(pk__in=ranks).count()
     if known != len(ranks):
-        raise ValidationError(
-            f"{len(ranks) - known} of the rationales placed do not belong to this question."
-        )
+        placed = "of the rationales placed"
+        do = counted(len(ranks) - known, f"{placed} does", f"{placed} do")
+        raise ValidationError(f"{do} not belong to this question.")
 
 
 def _check_values(ranks: Ranks) -> None:
@@ -281,7 +282,8 @@ def _check_said(
     _check_values(ranks)
     strange = {*ranks, *verdicts, *steps} - set(held.shown_order)
     if strange:
-        raise ValidationError(f"{len(strange)} of these rationales were not shown in this group.")
+        were = counted(len(strange), "of these rationales was", "of these rationales were")
+        raise ValidationError(f"{were} not shown in this group.")
     if len(ranks) == 1 and len(held.shown_order) > 1:
         raise ValidationError(
             "Only one rationale is placed, which compares it with nothing. Place another one, "
@@ -308,7 +310,7 @@ def _check_labels(labels: Mapping[int, str], count: int, card: int) -> None:
     last = max(labels, default=0)
     if last > count:
         raise ValidationError(
-            f"Rationale {card} has {count} steps; there is no step {last} to label."
+            f"Rationale {card} has {counted(count, 'step')}; there is no step {last} to label."
         )
     for label in set(labels.values()) - set(StepQuality.values):
         raise ValidationError(f"A step is good, neutral or bad, not “{label[:20]}”.")

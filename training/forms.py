@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from curation.forms.gone import GONE
 from curation.models import LanguageModel, Project, User
 from training.launch import launch, refuse_bad_settings, resolve
 from training.methods import methods
@@ -90,6 +91,7 @@ class LaunchForm(forms.Form):
             label=ROLES.get(RunKind(self.kind), "Student"),
             required=not scoring,
             empty_label="None: check answers, steps and lengths" if scoring else "Choose …",
+            error_messages=GONE,
             help_text="It reads the rationales: how far each helps it, how likely each is."
             if scoring
             else "",
@@ -102,6 +104,7 @@ class LaunchForm(forms.Form):
             label="Dataset version",
             required=needed,
             empty_label="Choose …" if needed else "None: the project's questions",
+            error_messages=GONE,
             help_text="What it trains on." if needed else "Only the questions that it holds.",
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from pydantic import BaseModel, ValidationError
 
+from curation.forms.gone import GONE
 from curation.models import (
     Job,
     JobKind,
@@ -65,6 +66,7 @@ class RecipeForm(forms.Form):
         for name, choices in choices_in(project).items():
             field = self.fields[name]
             field.choices = choices  # type: ignore[attr-defined]
+            field.error_messages |= GONE
             field.help_text = field.help_text or Recipe.model_fields[name].description or ""
         for name in LISTS:
             field = self.fields[name]
@@ -91,8 +93,9 @@ class RecipeForm(forms.Form):
         return [self[name] for name in DROPS]
 
     def sources(self) -> list[forms.BoundField]:
-        """The narrowing lists that have something to choose from."""
-        return [self[name] for name in ("authors", "runs", "imports") if self.fields[name].choices]  # type: ignore[attr-defined]
+        """The narrowing lists that have something to choose from, or had when they were sent."""
+        lists = [self[name] for name in ("authors", "runs", "imports")]
+        return [one for one in lists if one.field.choices or one.errors]  # type: ignore[attr-defined]
 
     def narrowed(self) -> bool:
         """Whether one of them is in use."""
@@ -127,6 +130,7 @@ def settings_fields(
                 label=shown.label,
                 help_text=shown.help_text,
                 required=False,
+                error_messages=GONE,
             )
     if data and data.get("selection") != selection:
         for field in fields.values():

@@ -30,7 +30,13 @@ class BulkForm(forms.Form):
     question = forms.IntegerField(required=False, min_value=1)
     tag = forms.CharField(required=False, max_length=60)
     queue = forms.IntegerField(required=False, min_value=1)
-    reason = forms.MultipleChoiceField(required=False)
+    reason = forms.MultipleChoiceField(
+        required=False,
+        error_messages={
+            "invalid_choice": "“%(value)s” is not among the project's reasons any more. Nothing "
+            "was rejected; choose again."
+        },
+    )
     note = forms.CharField(required=False, max_length=5000, widget=forms.Textarea)
 
     def __init__(self, *args: Any, project: Project, things: str, **kwargs: Any) -> None:

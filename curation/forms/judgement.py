@@ -15,6 +15,7 @@ from django.http import QueryDict
 
 from curation.judging import Verdict, draft_of
 from curation.stepping import StepsSaid
+from curation.wording import counted
 
 MOST_STEPS = 100_000
 LONGEST_NOTE = 5000
@@ -137,11 +138,12 @@ def _objections(number: int, verdict: Verdict) -> Iterator[str]:
 def _strange(post: QueryDict, shown: Collection[int]) -> list[str]:
     """A form of another group, or of none: what it says is of cards that are not here."""
     named = {int(found[1]) for key in post if post[key] and (found := _CARD.fullmatch(key))}
-    if not named - set(shown):
+    strange, sent = len(named - set(shown)), "of the rationales that were sent"
+    if not strange:
         return []
     return [
-        f"{len(named - set(shown))} of the rationales that were sent were not shown in this "
-        "group. Nothing was stored; judge the group as it stands here."
+        f"{counted(strange, f'{sent} was', f'{sent} were')} not shown in this group. Nothing was "
+        "stored; judge the group as it stands here."
     ]
 
 

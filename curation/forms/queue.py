@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
+from curation.forms.gone import GONE
 from curation.models import Asked, Project, Queue, QueuePerson, RationaleRole, Role, Split, User
 from curation.queues import FEWEST, MOST, Filter, ScoreRange
 from curation.work import finished_work
@@ -42,7 +43,7 @@ class QueueForm(forms.ModelForm):
     """`chosen()` is the filter that the fields describe."""
 
     split = forms.ChoiceField(choices=[("", "Any"), *Split.choices], required=False)
-    source = forms.ChoiceField(required=False)
+    source = forms.ChoiceField(required=False, error_messages=GONE)
     roles = forms.MultipleChoiceField(
         choices=RationaleRole.choices,
         required=False,
@@ -69,7 +70,9 @@ class QueueForm(forms.ModelForm):
         help_text="Empty means all that match.",
     )
     decision = forms.ChoiceField(choices=DECISIONS, required=False, label="Reviews")
-    batch = forms.ChoiceField(required=False, label="Written by the run or import")
+    batch = forms.ChoiceField(
+        required=False, label="Written by the run or import", error_messages=GONE
+    )
     scorer_1 = forms.ChoiceField(choices=SCORERS, required=False, label="Score")
     low_1 = forms.FloatField(required=False, label="at least")
     high_1 = forms.FloatField(required=False, label="at most")
@@ -91,6 +94,10 @@ class QueueForm(forms.ModelForm):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text="None ticked means every annotator of the project.",
+        error_messages={
+            "invalid_choice": "Somebody who was ticked may not judge here any more. Tick again, "
+            "among those who may."
+        },
     )
     asked = forms.MultipleChoiceField(
         choices=Asked.choices,

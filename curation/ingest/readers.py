@@ -22,6 +22,7 @@ import pyarrow
 import pyarrow.parquet
 
 from curation.ingest.record import Row, UnreadableFile
+from curation.wording import counted
 
 # Longer rows than this are left out with a reason: memory stays bounded whatever comes.
 ROW_LIMIT_BYTES = 16 * 1024 * 1024
@@ -424,7 +425,7 @@ def _csv_header(names: list[str]) -> list[str]:
 
 def _csv_row(line: int, header: list[str], values: list[str]) -> Row:
     if len(values) > len(header):
-        return Row(line, {}, f"{len(values)} values for {len(header)} columns")
+        return Row(line, {}, f"{len(values)} values for {counted(len(header), 'column')}")
     for value in values:
         try:
             value.encode()

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from curation.wording import counted
+
 SHOWN = 200
 SHOWN_PLACES = 5
 
@@ -14,6 +16,13 @@ OTHER_SPLIT = "questions were here already in another split, and keep it."
 OTHER_ANSWER = "rows give another reference answer than the question has; the first one stays."
 FILLED = "questions without a reference answer got theirs from this file."
 NO_ANSWER = "rationales do not end with an answer that could be read; theirs stays empty."
+ONE = {
+    NUL: "NUL character was taken out, because no database stores it.",
+    OTHER_SPLIT: "question was here already in another split, and keeps it.",
+    OTHER_ANSWER: "row gives another reference answer than the question has; the first one stays.",
+    FILLED: "question without a reference answer got its own from this file.",
+    NO_ANSWER: "rationale does not end with an answer that could be read; its own stays empty.",
+}
 
 
 @dataclass
@@ -72,7 +81,7 @@ class Report:
 
     def _counts(self) -> list[str]:
         return [
-            f"{count:,} {sentence}{self._where(sentence)}"
+            f"{counted(count, ONE[sentence], sentence)}{self._where(sentence)}"
             for sentence, count in self.counted.items()
         ]
 

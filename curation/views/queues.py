@@ -21,6 +21,7 @@ from curation.models import Asked, Measure, Project, Question, Queue, QueueItem,
 from curation.progress import people_in, queues_of
 from curation.queues import Filter, count_matches, fill
 from curation.requests import Request, repeatable
+from curation.wording import counted
 
 
 def queue_list(request: Request, slug: str) -> HttpResponse:
@@ -105,8 +106,8 @@ def queue_fill(request: Request, slug: str, pk: int) -> HttpResponse:
     """Take in the questions that match by now and are not in the queue yet."""
     queue = _researched(request, slug, pk)
     added = fill(queue)
-    what = "question" if added == 1 else "questions"
-    messages.info(request, f"{added:,} {what} added." if added else "No new question matches.")
+    told = f"{counted(added, 'question')} added." if added else "No new question matches."
+    messages.info(request, told)
     return redirect(queue)
 
 
@@ -118,7 +119,7 @@ def queue_refresh(request: Request, slug: str, pk: int) -> HttpResponse:
         messages.info(request, "The order of this queue is not a computed one.")
     else:
         moved = priorities.refresh(queue)
-        messages.info(request, f"The order is up to date; {moved:,} questions moved.")
+        messages.info(request, f"The order is up to date; {counted(moved, 'question')} moved.")
     return redirect(queue)
 
 
@@ -171,7 +172,8 @@ def _add_gold(request: Request, queue: Queue) -> str:
     """What was done, in a sentence. Raises ValidationError with one where it cannot be done."""
     if "decided" in request.POST:
         made = gold.gold_of_decisions(queue, request.user)
-        return f"{made:,} adjudicated questions became gold items."
+        one, several = "question became a gold item", "questions became gold items"
+        return f"{counted(made, f'adjudicated {one}', f'adjudicated {several}')}."
     question = _named_question(queue.project, storable(request.POST.get("question", "")))
     gold.make_gold(queue, question, gold.known_by(question, request.user), request.user)
     return f"Question {question.pk} is a gold item now."
@@ -204,7 +206,7 @@ def _made(form: QueueForm, request: Request) -> Queue:
         queue.save()
         name_people(queue, [(user, True, False) for user in form.cleaned_data["people"]])
         added = fill(queue)
-    messages.success(request, f"The queue holds {added:,} questions.")
+    messages.success(request, f"The queue holds {counted(added, 'question')}.")
     return queue
 
 

@@ -221,6 +221,14 @@ def test_all_that_match_is_asked_about_once_more(client, project, group, researc
     assert Review.objects.filter(decision="reject", reasons=["misread"], note="no").count() == 6
 
 
+def test_a_reason_that_has_gone_meanwhile_is_told_in_words(client, project, group, researcher):
+    client.force_login(researcher)
+    answer = post(client, "rationales", pk=keys_of(group)[0], deed="reject", reason="too salty")
+    page = client.get(answer.url).content.decode()
+    assert "“too salty” is not among the project&#x27;s reasons any more." in page
+    assert not Review.objects.exists()
+
+
 def test_a_question_page_acts_on_its_own_rationales(client, project, group, researcher):
     client.force_login(researcher)
     keys = keys_of(group)

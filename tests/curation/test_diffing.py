@@ -27,6 +27,7 @@ def test_steps_are_aligned_and_words_marked():
 def test_the_sentence_says_it_without_colours():
     expected = "Of 5 steps: 2 the same, 2 changed, 1 only in the second."
     assert compare(BEFORE, AFTER).sentence == expected
+    assert compare("8 + 3 = 12", "8 + 3 = 11").sentence == "Of 1 step: 0 the same, 1 changed."
     assert compare(BEFORE, BEFORE).sentence == "Both say the same, step for step."
 
 

@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.ingest import load, readers
+from curation.ingest import report as notes
 from curation.ingest.answers import kind_of, split_answer
 from curation.ingest.load import Loader
 from curation.ingest.mapping import checked, from_file, guessed
 from curation.ingest.plan import Plan, begin
 from curation.ingest.readers import Table
 from curation.ingest.record import UnreadableFile
+from curation.ingest.report import Report
 from curation.models import LanguageModel, Question, Rationale
 from curation.signals import rationales_stored
 from tests.make import make_question
@@ -242,7 +244,16 @@ def test_a_response_that_was_cut_off_has_no_answer(project):
     row = {"question": "How many?", "gold_answer": "3", "teacher_cot": "3", "response": "I think 1"}
     report = run_import(project, [row])
     assert Rationale.objects.get(role="student").answer == ""
-    assert any("do not end with an answer" in note for note in report.as_json()["notes"])
+    assert any("1 rationale does not end with" in note for note in report.as_json()["notes"])
+
+
+@pytest.mark.parametrize("note", notes.ONE)
+def test_one_thing_is_told_of_as_one(note):
+    report = Report(rows=9, questions_added=9)
+    report.note(note, 4)
+    assert report.as_json()["notes"] == [f"1 {notes.ONE[note]} In row 4."]
+    report.note(note, 7)
+    assert report.as_json()["notes"] == [f"2 {note} In row 4, 7."]
 
 
 def test_an_import_writes_the_keys_that_the_model_would(project):

@@ -114,7 +114,7 @@ def test_nonsense_is_refused_and_nothing_is_written(held, project):
 
 def test_a_ranking_stays_within_its_question(question, project, annotator):
     strange = make_group(project, text="Another?").rationales.first().pk
-    with pytest.raises(ValidationError, match="do not belong to this question"):
+    with pytest.raises(ValidationError, match="1 of the rationales placed does not belong to this"):
         judging.rank(question, annotator, {strange: 1})
     with pytest.raises(ValidationError, match="at least one"):
         judging.rank(question, annotator, {})

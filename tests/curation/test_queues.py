@@ -188,6 +188,30 @@ def test_too_few_people_for_the_overlap_are_refused(client, project, groups, res
     assert "Each question is judged by 2; tick as many at least." in page.content.decode()
 
 
+def test_what_has_gone_since_the_page_was_opened_is_told_in_words(
+    client, project, groups, researcher, annotator
+):
+    client.force_login(researcher)
+    said = {"name": "x", "overlap": 1, "ordering": "random", "lease_minutes": 30, "min": 2,
+            "max": 8, "asked": ["rank"], "people": [annotator.pk], "source": "gone"}  # fmt: skip
+    Membership.objects.filter(user=annotator).delete()
+    page = client.post(reverse("queue-new", args=[project.slug]), said).content.decode()
+    assert "Somebody who was ticked may not judge here any more." in page
+    assert "What was chosen here is not there any more. Choose again." in page
+    assert "Select a valid choice" not in page
+
+
+def test_one_question_is_spoken_of_as_one(client, project, groups, researcher):
+    client.force_login(researcher)
+    said = {"name": "x", "overlap": 1, "ordering": "random", "lease_minutes": 30, "min": 2,
+            "max": 8, "limit": 1, "asked": ["rank"]}  # fmt: skip
+    made = client.post(reverse("queue-new", args=[project.slug]), said)
+    page = client.get(made.url).content.decode()
+    assert "The queue holds 1 question." in page
+    assert "of 1 judgement</span>" in page
+    assert "of 1 question complete</span>" in page
+
+
 # The next item, kept ready
 
 

@@ -127,6 +127,13 @@ def test_what_pydantic_refuses_is_said_at_the_field(client, researcher, version,
     assert not Run.objects.exists()
 
 
+def test_a_student_or_version_that_has_gone_is_told_in_words(client, researcher, version, student):
+    client.force_login(researcher)
+    page = send(client, student=student.pk + 99, dataset=version.pk + 99).content.decode()
+    assert page.count("What was chosen here is not there any more. Choose again.") == 2
+    assert not Run.objects.exists()
+
+
 @pytest.mark.parametrize("unknown", [{"kind": "magic"}, {"method": "magic"}, {"method": "sft\0"}])
 def test_nothing_else_is_launched_than_was_asked_for(client, researcher, version, student, unknown):
     client.force_login(researcher)

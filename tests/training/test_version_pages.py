@@ -67,6 +67,14 @@ def test_a_viewer_sees_but_makes_nothing(client, version, viewer):
     assert not Job.objects.exists()
 
 
+def test_a_run_that_is_offered_no_more_is_told_in_words(client, orchard, researcher):
+    client.force_login(researcher)
+    answer = client.post(page("version-new"), RECIPE | {"runs": ["999"], "authors": ["person-0"]})
+    said = answer.content.decode()
+    assert said.count("What was chosen here is not there any more. Choose again.") == 2
+    assert not DatasetVersion.objects.exists()
+
+
 def test_a_version_of_another_project_is_not_reached_through_ours(client, version, researcher):
     assert version.number == 1
     client.force_login(researcher)

@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from curation.forms.gone import GONE
 from curation.models import LanguageModel, Project, User
 from training.experiments.deeds import begin
 from training.experiments.plan import ExperimentPlan, method_choices, own_fields
@@ -31,6 +32,7 @@ class ExperimentForm(forms.Form):
         LanguageModel.objects.none(),
         label="Start",
         empty_label="Choose …",
+        error_messages=GONE,
         help_text="The checkpoint that the first iteration draws from and trains.",
     )
     by_itself = forms.ChoiceField(
@@ -50,6 +52,7 @@ class ExperimentForm(forms.Form):
             models.exclude(provider="imported"),
             required=False,
             empty_label="None: the verifier, and people",
+            error_messages=GONE,
             help_text=ExperimentPlan.model_fields["judge"].description or "",
         )
         for name, info in ExperimentPlan.model_fields.items():

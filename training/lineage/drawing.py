@@ -6,9 +6,9 @@ and one box more says how many there are besides.
 
 from __future__ import annotations
 
-from django.contrib.humanize.templatetags.humanize import intcomma
 from django.urls import reverse
 
+from curation.wording import counted
 from training.lineage.checkpoint import CheckpointLineage, Generation, Model, Version
 from training.lineage.picture import Box, Picture
 from training.lineage.rationale import Holding, RationaleLineage, Reached, Trained
@@ -52,13 +52,13 @@ def _version(picture: Picture, slug: str, version: Version) -> Box:
     if known:
         return known
     title = f"Version {version.number} {version.name}".strip()
-    about = f"{intcomma(version.rationales)} rationales, {version.selection}"
+    about = f"{counted(version.rationales, 'rationale')}, {version.selection}"
     url = reverse("version", args=[slug, version.number])
     box = picture.box(Box(key, "version", title, about, url))
     models = [(part.model, part.rationales) for part in version.parts if part.model]
     for model, count in models[:WRITERS]:
-        writer = _model(picture, slug, model, f"{intcomma(count)} rationales")
-        picture.line(writer, box, f"wrote {intcomma(count)} rationales of")
+        writer = _model(picture, slug, model, counted(count, "rationale"))
+        picture.line(writer, box, f"wrote {counted(count, 'rationale')} of")
     if len(models) > WRITERS:
         rest = len(models) - WRITERS
         more = picture.box(Box(f"more-{key}", "source", f"{rest} more models"))
@@ -72,21 +72,17 @@ def _judges(picture: Picture, version: Version, box: Box) -> None:
     if version.people or version.accepted or by_people:
         title = counted(version.people, "person", "people") if version.people else "People"
         said = [
-            (version.rankings, "rankings"),
-            (version.accepted, "accepted"),
-            (by_people, "written"),
+            (version.rankings, "ranking", "rankings"),
+            (version.accepted, "accepted", "accepted"),
+            (by_people, "written", "written"),
         ]
-        about = ", ".join(f"{intcomma(number)} {what}" for number, what in said if number)
+        about = ", ".join(counted(*what) for what in said if what[0])
         people = picture.box(Box(f"people-{version.number}", "people", title, about))
         picture.line(people, box, f"had a hand ({about}) in")
     if version.judges:
         title = counted(version.judges, "judge model", "judge models")
         judge = picture.box(Box(f"judge-{version.number}", "judge", title, "ranked"))
         picture.line(judge, box, "judged rationales of")
-
-
-def counted(number: int, one: str, several: str) -> str:
-    return f"{intcomma(number)} {one if number == 1 else several}"
 
 
 def picture_of_rationale(lineage: RationaleLineage) -> Picture:
@@ -122,7 +118,7 @@ def _rationale(picture: Picture, lineage: RationaleLineage) -> Box:
     if said:
         title = f"Judged by {len({one.by for one in said})}"
         kinds = {kind: sum(one.kind == kind for one in said) for kind in ("ranking", "review")}
-        about = ", ".join(counted(n, kind, f"{kind}s") for kind, n in kinds.items() if n)
+        about = ", ".join(counted(n, kind) for kind, n in kinds.items() if n)
         people = picture.box(Box("people", "people", title, about))
         picture.line(people, here, "judged")
     return here
