@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from curation.judging import submit
@@ -472,6 +473,50 @@ def test_what_a_failed_run_took_is_in_what_the_iteration_took(start, settings):
     spent = turns(experiment)[-1].spent
     assert (spent.time, spent.tokens, spent.runs) == (timedelta(minutes=10), 1000, 2)
     assert [str(cost) for cost in spent.costs] == ["10.00 EUR"]
+
+
+def archive(project, moment) -> None:
+    project.archived_at = moment
+    project.save(update_fields=["archived_at"])
+
+
+def test_archiving_lets_the_run_end_and_begins_nothing_until_the_project_is_taken_back(
+    start, project, client, viewer
+):
+    experiment = start(iterations=2)
+    advance(experiment.pk)
+    archive(project, timezone.now())
+    go(experiment)
+    assert Run.objects.get().status == "done", "what was under way has ended"
+    assert stand(experiment) == (0, "decide", "ready")
+    assert experiment.status == "running"
+    client.force_login(viewer)
+    page = client.get(experiment.get_absolute_url()).content.decode()
+    assert "“Decide” is next, and waits because the project is archived." in page
+    assert reverse("project-settings", args=[project.slug]) in page
+    archive(project, None)
+    assert go(experiment).status == "done"
+    assert experiment.iterations.count() == 3
+
+
+def test_no_stage_begins_in_an_archived_project_whoever_asks(start, project):
+    experiment = start(by_itself=False, iterations=1)
+    archive(project, timezone.now())
+    deeds.go_on(experiment)
+    assert go(experiment).status == "running"
+    assert not Run.objects.exists()
+    archive(project, None)
+    advance(experiment.pk)
+    assert Run.objects.count() == 1
+
+
+def test_what_is_at_its_end_ends_in_an_archived_project_too(start, project):
+    experiment = start(iterations=1)
+    advance(experiment.pk)
+    while stand(experiment) != (1, "evaluate", "working"):
+        assert advance(experiment.pk) or work(Run.objects.get(status="queued"), "--steps", "2")
+    archive(project, timezone.now())
+    assert go(experiment).status == "done"
 
 
 def test_a_cancelled_run_pauses_too(start):

@@ -5,6 +5,9 @@ by two of them at once. It takes the experiment's row for the length of one tran
 finds it taken goes away), reads where the last iteration stands, does the next deed whole or not at
 all, and swaps (stage, status) from what it read to what comes next. Nothing is remembered outside
 the database, so there is nothing to restore.
+
+In an archived project what is under way comes to its end and nothing new begins: the next deed
+waits, and is done by the first call after somebody has taken the project back.
 """
 
 from __future__ import annotations
@@ -69,6 +72,8 @@ def move(iteration: Iteration) -> bool:
         return decide(iteration)
     deed = DEEDS[Stage(iteration.stage)]
     is_new = iteration.status == StageStatus.READY
+    if is_new and iteration.experiment.project.archived_at:
+        return False
     try:
         with transaction.atomic():
             told = (deed.begin if is_new else deed.look)(iteration)
@@ -100,6 +105,8 @@ def decide(iteration: Iteration) -> bool:
     experiment, plan = iteration.experiment, plan_of(iteration)
     stop = reason_to_stop(iteration)
     left = iteration.number < plan.iterations
+    if left and not stop and experiment.project.archived_at:
+        return False
     if iteration.number and stop:
         told = f"{stop} Stopped here." if left else stop
     else:

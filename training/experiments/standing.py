@@ -111,6 +111,8 @@ def sentence(experiment: Experiment, last: Iteration | None) -> str:
         return "Waits for a worker to begin."
     where = f"Iteration {last.number} of {experiment.plan['iterations']}"
     stage = Stage(last.stage)
+    if last.status == StageStatus.READY and experiment.project.archived_at:
+        return f"{where}: “{stage.label}” is next, and waits because the project is archived."
     if last.status == StageStatus.HELD:
         return f"{where}: “{stage.label}” waits for you."
     if stage == Stage.GATE and last.status == StageStatus.WORKING:
