@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.paginator import Paginator
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.test import Client, override_settings
 from django.urls import path, reverse
 
@@ -190,3 +192,14 @@ def test_shares_and_intervals_read_as_per_cent():
 def test_durations_read_as_a_clock_shows_them(seconds, words):
     assert stillroom.duration(seconds) == words
     assert stillroom.duration(timedelta(seconds=seconds)) == words
+
+
+def test_the_way_through_a_numbered_list_keeps_what_else_the_address_says(rf):
+    page = Paginator(range(9), 3).page(2)
+    request = rf.get("/", {"show": "wrong", "page": "2"})
+    shown = render_to_string("includes/pages.html", {"page": page, "on": "On"}, request)
+    assert 'rel="prev" href="?show=wrong&amp;page=1">Newer</a>' in shown
+    assert "Page 2 of 3" in shown
+    assert 'rel="next" href="?show=wrong&amp;page=3">On</a>' in shown
+    one = {"page": Paginator(range(3), 3).page(1)}
+    assert not render_to_string("includes/pages.html", one, request).strip()
