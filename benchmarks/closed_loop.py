@@ -17,8 +17,11 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks._load.figures import LoadAverage, percentile
@@ -53,7 +56,8 @@ MORE = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 50_000])
     parser.add_argument("--clients", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=40, help="of judging")
+    parser.add_argument("--seconds", type=float, default=15, help="of judging, each turn")
+    parser.add_argument("--turns", type=int, default=6, help="of judging, at each size")
     parser.add_argument("--port", type=int, default=8751)
 
 
@@ -61,26 +65,32 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     source = arguments.data / FILE
     if not source.exists():
         raise SystemExit(f"{FILE} is not in {arguments.data}; name its folder with --data.")
-    with fresh_installation():
-        rows = [measured(arguments, source, questions) for questions in arguments.sizes]
-    show(rows)
-    return {"clients": arguments.clients, "sizes": rows, "peers": PEERS, "aims": AIMS}
-
-
-def measured(arguments: argparse.Namespace, source: Path, questions: int) -> dict[str, Any]:
-    """A project of its own at this size, in the same database as those before."""
-    from curation.models import Project
-
     load = LoadAverage()
     load.start()
-    project = Project.objects.create(slug=f"q-{questions}", name=f"{questions:,} questions")
-    with tempfile.TemporaryDirectory(prefix="stillroom-bench-") as folder:
-        figures = {
-            **imported(project, source, questions, Path(folder)),
-            **judged(project, arguments),
-            **exported(project, Path(folder)),
-        }
-    return {"questions": questions, "load_average": load.stop(), **figures}
+    with (
+        fresh_installation(),
+        tempfile.TemporaryDirectory(prefix="stillroom-bench-") as folder,
+    ):
+        rows = measured(arguments, source, Path(folder))
+    show(rows)
+    figures = {"clients": arguments.clients, "load_average": load.stop(), "sizes": rows}
+    return {**figures, "peers": PEERS, "aims": AIMS}
+
+
+def measured(arguments: argparse.Namespace, source: Path, folder: Path) -> list[dict[str, Any]]:
+    """A row per size: projects in one database, judged by turns, then exported."""
+    from curation.models import Project
+
+    projects, rows = [], []
+    for questions in arguments.sizes:
+        project = Project.objects.create(slug=f"q-{questions}", name=f"{questions:,} questions")
+        projects.append(project)
+        rows.append({"questions": questions, **imported(project, source, questions, folder)})
+    for row, judged in zip(rows, judged_by_turns(projects, arguments), strict=True):
+        row.update(judged)
+    for row, project in zip(rows, projects, strict=True):
+        row.update(exported(project, folder / f"export-{project.pk}"))
+    return rows
 
 
 def imported(project: Any, source: Path, questions: int, folder: Path) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def imported(project: Any, source: Path, questions: int, folder: Path) -> dict[s
     from training import scoring
 
     scoring.send = lambda *args, **kwargs: True  # as if a worker took the scoring over
-    file = folder / FILE
+    file = folder / f"{questions}-{FILE}"
     write_repeated(source, file, questions)
     began, used = time.perf_counter(), time.process_time()
     with file.open("rb") as rows:
@@ -118,46 +128,89 @@ def write_repeated(source: Path, file: Path, questions: int) -> None:
             sink.write(json.dumps({**row, "question": asked}) + "\n")
 
 
-def judged(project: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """How many items a second ten clients get through; nobody is given what another has."""
-    from benchmarks._load.record import PASSWORD, members
-    from benchmarks._load.site import processor_seconds, web, web_processes
-    from benchmarks._load.truth import verdict
-    from curation.models import Queue
-    from curation.queues import Filter, fill
+@dataclass
+class Crowd:
+    """Clients at one project's queue, and what each of their turns was worth."""
 
-    queue = Queue.objects.create(
-        project=project, name="Closed loop", filter=Filter(roles=("teacher",)).stored()
-    )
-    fill(queue)
-    members(project, "client", arguments.clients)
-    with web(arguments.port, Path(os.environ["STILLROOM_VAR"]) / "web.log") as master:
+    queue: Any
+    people: list[Annotator]
+    turns: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, project: Any, arguments: argparse.Namespace) -> Crowd:
+        from benchmarks._load.record import PASSWORD, members
+        from curation.models import Queue
+        from curation.queues import Filter, fill
+
+        queue = Queue.objects.create(
+            project=project, name="Closed loop", filter=Filter(roles=("teacher",)).stored()
+        )
+        fill(queue)
+        members(project, "client", arguments.clients)
         people = []
         for number in range(1, arguments.clients + 1):
             session = Session(f"http://127.0.0.1:{arguments.port}")
             session.sign_in(f"client-{number:03}", PASSWORD)
             review, dice = f"/p/{project.slug}/queues/{queue.pk}/review/", random.Random(number)
             people.append(Annotator(session, review, lambda: 0.0, dice, drafts=0, ahead=False))
-        together(people, min(5.0, arguments.seconds))  # warm up
-        before = sum(person.judged for person in people)
+        return cls(queue, people)
+
+    def judge(self, seconds: float, master: subprocess.Popen[bytes]) -> None:
+        from benchmarks._load.site import processor_seconds, web_processes
+
+        before = self.judged
         used = processor_seconds(web_processes(master))
-        took = together(people, arguments.seconds)
+        took = together(self.people, seconds)
         used = processor_seconds(web_processes(master)) - used
-    count = sum(person.judged for person in people) - before
-    spent = sorted(
-        sample.seconds * 1000
-        for person in people
-        for sample in person.session.samples
-        if sample.what.startswith("submit")
-    )
-    return {
-        "judged": count,
-        "judged_per_second": round(count / took, 1),
-        "web_processor_ms_an_item": round(1000 * used / max(count, 1), 1),
-        "submit_and_next_p50_ms": round(percentile(spent, 50), 1),
-        "submit_and_next_p95_ms": round(percentile(spent, 95), 1),
-        "proved": verdict(queue, people),
-    }
+        count = self.judged - before
+        self.turns.append(
+            {
+                "judged": count,
+                "judged_per_second": round(count / took, 1),
+                "web_processor_ms_an_item": round(1000 * used / max(count, 1), 1),
+            }
+        )
+
+    @property
+    def judged(self) -> int:
+        return sum(person.judged for person in self.people)
+
+    def figures(self) -> dict[str, Any]:
+        from benchmarks._load.truth import verdict
+
+        spent = sorted(
+            sample.seconds * 1000
+            for person in self.people
+            for sample in person.session.samples
+            if sample.what.startswith("submit")
+        )
+        return {
+            "judged": sum(turn["judged"] for turn in self.turns),
+            **{
+                name: round(median(turn[name] for turn in self.turns), 1)
+                for name in ("judged_per_second", "web_processor_ms_an_item")
+            },
+            "turns": self.turns,
+            "submit_and_next_p50_ms": round(percentile(spent, 50), 1),
+            "submit_and_next_p95_ms": round(percentile(spent, 95), 1),
+            "proved": verdict(self.queue, self.people),
+        }
+
+
+def judged_by_turns(projects: list[Any], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """How many items a second ten clients get through, in one project and then in the other, to
+    and fro, so that neither has the better hours of the machine. The first turn warms up."""
+    from benchmarks._load.site import web
+
+    with web(arguments.port, Path(os.environ["STILLROOM_VAR"]) / "web.log") as master:
+        crowds = [Crowd.at(project, arguments) for project in projects]
+        for crowd in crowds:
+            crowd.judge(min(5.0, arguments.seconds), master)
+            crowd.turns.clear()
+        for turn in range(arguments.turns):
+            for crowd in crowds[:: -1 if turn % 2 else 1]:
+                crowd.judge(arguments.seconds, master)
+        yield from [crowd.figures() for crowd in crowds]
 
 
 def exported(project: Any, folder: Path) -> dict[str, Any]:
