@@ -58,7 +58,7 @@ def merged_weights(model: Any) -> dict[str, Tensor]:
     changes = {
         f"{name}.weight": module.get_delta_weight("default")
         for name, module in plain.named_modules()
-        if hasattr(module, "get_delta_weight")
+        if hasattr(module, "get_delta_weight")  # peft's layers, whatever kind of layer they wrap
     }
     weights = {}
     for name, tensor in plain.state_dict().items():

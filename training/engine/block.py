@@ -83,10 +83,8 @@ def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def allow_recomputing(model: Any) -> None:
-    """Prepare the model's layers for `recomputed`; older versions of transformers have it under
-    another name."""
-    enable = getattr(model, "activation_checkpointing_enable", None)
-    (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
+    """Prepare the model's layers for `recomputed`."""
+    model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 @contextmanager

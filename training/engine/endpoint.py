@@ -204,7 +204,8 @@ class Asking:
             return in_words(error)
 
     def row(self, one: Wanted, said: list[dict[str, str]], answer: Any) -> Row:
-        """The columns of a sample. Reasoning that a server returns apart is a thought as well."""
+        """The columns of a sample. Reasoning that a server (vLLM, DeepSeek's) returns apart, in a
+        field that OpenAI's has not, is a thought as well."""
         choice = choice_of(answer)
         text = choice.message.content or ""
         if reasoning := getattr(choice.message, "reasoning_content", None):
@@ -267,7 +268,7 @@ def counted(used: Any, name: str) -> int | None:
 
 
 def in_words(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """What went wrong, on one line; of the client's errors, those of an answer have its body."""
     body = getattr(error, "body", None)
     told = body.get("message") if isinstance(body, dict) else None
     return f"{type(error).__name__}: {' '.join(str(told or error).split())}"[:300]

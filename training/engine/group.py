@@ -178,7 +178,7 @@ def group_logprobs(
 
 
 def parts(model: Any) -> tuple[Any, Any]:
-    """The decoder without its head, and the head; of a model with adapters too."""
+    """The decoder without its head, and the head; of a model in peft's wrapper too."""
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     return plain.base_model, plain.get_output_embeddings()
 

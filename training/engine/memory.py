@@ -53,7 +53,8 @@ class Shape:
 
 
 def shape_of(model: Any) -> Shape:
-    """The shape of a loaded model, or of one on the meta device."""
+    """The shape of a loaded model, or of one on the meta device. Qwen 3 and Gemma name the width
+    of a head; GPT-2 has `n_inner`, its feed-forward is not gated and its heads share no keys."""
     config, parameters = model.config, list(model.parameters())
     width, heads = config.hidden_size, config.num_attention_heads
     head = getattr(config, "head_dim", None) or width // heads

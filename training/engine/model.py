@@ -97,7 +97,8 @@ def _trained_model(path: str) -> Any:
 
 
 def check_head(model: Any) -> None:
-    """Refuse models whose logits are more than the head's output: ours would be wrong silently."""
+    """Refuse models whose logits are more than the head's output: ours would be wrong silently.
+    Cohere scales them, Granite divides them, Gemma 2 caps them; most have no such setting."""
     for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"):
         if getattr(model.config, name, None) not in (None, 1, 1.0):
             raise BadJob(f"Models that set {name} are not supported.")
@@ -109,7 +110,8 @@ def on_device(model: Any) -> Any:
 
 
 def positions_of(model: Any) -> int:
-    """How many tokens, prompt and completion together, the model has positions for."""
+    """How many tokens, prompt and completion together, the model has positions for; BLOOM and
+    models of state spaces set no limit."""
     return int(getattr(model.config, "max_position_embeddings", None) or 2**31)
 
 

@@ -49,7 +49,15 @@ from training.engine.supervision import check_end, check_tokens
 from training.engine.token_weights import token_weights
 from training.engine.train import learned, method_of, needs_start, policy_of, steps_of
 from training.engine.update import Update
-from training.methods.base import Group, MethodConfig, Window, window_of
+from training.methods.base import (
+    Group,
+    MethodConfig,
+    OnlineConfig,
+    Window,
+    beta_of,
+    temperature_of,
+    window_of,
+)
 
 Facts = dict[str, Any]
 
@@ -79,7 +87,7 @@ class Cast:
     @property
     def held(self) -> bool:
         """Whether a KL term, or a ratio to the start, is part of the loss."""
-        return bool(getattr(self.config, "beta", 0.0))
+        return beta_of(self.config) > 0
 
     @property
     def compares(self) -> bool:
@@ -205,13 +213,14 @@ def planned(cast: Cast) -> Facts:
     sizes = cast.rounds.sizes()
     pairs = zip(sizes, cast.rounds.kinds, strict=True)
     prompts = sum(size for size, kind in pairs if kind.source == "policy")
+    each = cast.config.group_size if isinstance(cast.config, OnlineConfig) else 0
     return {
         "rounds": len(sizes),
         "groups": sum(sizes),
         "epochs": cast.config.epochs,
         "groups_per_step": cast.config.groups_per_step,
         "steps": len(cast.steps),
-        "completions_to_draw": prompts * getattr(cast.config, "group_size", 0),
+        "completions_to_draw": prompts * each,
     }
 
 
@@ -368,7 +377,7 @@ def timed(cast: Cast, groups: Sequence[Group]) -> tuple[float, int, float]:
     update = Update(cast.model, cast.method, cast.config, Ranks())
     if cast.held:  # before the first step the model is its own reference
         read = [*groups, *(group.aside for group in groups if group.aside)]
-        temperature = getattr(cast.config, "temperature", 1.0)
+        temperature = temperature_of(cast.config)
         add_reference_logprobs(cast.model, read, temperature, cast.config.tokens_per_batch)
     parts = tried_forwards(cast, groups)
     window = update.window(groups)

@@ -28,7 +28,14 @@ from training.engine.round_log import RoundLog, Told
 from training.engine.sampler import Sampler
 from training.engine.seeds import seed_for
 from training.engine.stop import Stop, Stopped
-from training.methods.base import Group, Prompt, Round, Skipped
+from training.methods.base import (
+    Group,
+    OnlineConfig,
+    Prompt,
+    Round,
+    Skipped,
+    temperature_of,
+)
 from training.rewards.compose import Scored, combined, scored
 from training.rewards.sample import Sample
 
@@ -58,7 +65,7 @@ class Rounds:
         self.log: RoundLog | None = None
         self.on_disk: dict[int, dict[int, list[Row]]] | None = None  # until a round is drawn
         self.kinds: list[Round] = self.method.rounds(self.config)
-        self.sampler = Sampler(getattr(self.config, "slots", 0))
+        self.sampler = Sampler(self.config.slots if isinstance(self.config, OnlineConfig) else 0)
         self.by_id = {question.id: question for question in self.questions}
         sources = {kind.source for kind in self.kinds}
         self.stored = self._stored() if "dataset" in sources else []
@@ -242,13 +249,13 @@ class Rounds:
     def _compare_with_reference(self, groups: list[Group], model: Any, drawn: bool) -> None:
         """Give each group the log-probabilities of the model it is held to, if there is one. Stored
         groups are always those of the first round, which begins as the run does."""
-        if drawn and getattr(self.config, "reference", "start") == "round":
+        if drawn and self.config.reference == "round":
             for group in groups:  # what drew the round is what the round began as
                 group.ref_logprobs = group.old_logprobs
         elif self.reference is not None:
             from training.engine.reference import add_reference_logprobs
 
-            temperature = getattr(self.config, "temperature", 1.0)
+            temperature = temperature_of(self.config)
             read = groups + [group.aside for group in groups if group.aside]
             mine = self.ranks.share(read)
             with self.reference(model) as frozen:

@@ -81,11 +81,12 @@ class SlotLayer(CacheLayerMixin):
     def __init__(self, slots: Slots) -> None:
         super().__init__()
         self.slots = slots
+        self.blocks: list[Tensor] = []  # keys and values, once the first rows are there
         self.is_initialized = True
 
     def admit(self, keys: Tensor, values: Tensor, first: int) -> None:
         """Put rows `[R, heads, P, width]` behind the first `first` ones."""
-        if not hasattr(self, "blocks"):
+        if not self.blocks:
             rows, room = self.slots.count, self.slots.room
             self.blocks = [
                 block.new_zeros(rows, block.shape[1], room, block.shape[3])
@@ -137,6 +138,7 @@ class Slots:
         self.layers = [SlotLayer(self) for _ in range(layers)]
         self.cache = Cache(layers=self.layers)  # type: ignore[arg-type]
         self.active = 0
+        self.token: Tensor | None = None  # one place for all steps, where they have one shape
         self.graph: Any = None
 
     def admit(self, prefill: Any, owner: Tensor, lengths: Tensor) -> None:
@@ -175,7 +177,7 @@ class Slots:
 
     def _whole(self, token: Tensor) -> Tensor:
         """The same in one shape for every step: all slots, all columns."""
-        if not hasattr(self, "token"):
+        if self.token is None:
             self.token = token.new_zeros(self.count)
             self.rows = torch.arange(self.count, device=token.device)
             self.columns, self.width = self.place.clamp(min=0), self.room
@@ -184,22 +186,22 @@ class Slots:
         if token.device.type != "cuda":
             return self._decode(self.token, self._mask())[: self.active]
         if self.graph is None:
-            self._capture()
+            self._capture(self.token)
         self.graph.replay()
         states: Tensor = self.states[: self.active]
         return states
 
-    def _capture(self) -> None:
+    def _capture(self, token: Tensor) -> None:
         """Record one decoding step as a CUDA graph, after some runs that settle its memory."""
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(3):
-                self._decode(self.token, self._mask())
+                self._decode(token, self._mask())
         torch.cuda.current_stream().wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.states = self._decode(self.token, self._mask())
+            self.states = self._decode(token, self._mask())
 
     def _mask(self) -> Tensor:
         order = torch.arange(self.width, device=self.columns.device)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from training.engine.group import Batch, LogProbs, collate, group_logprobs
-from training.methods.base import Group, MethodConfig, Window
+from training.methods.base import Group, MethodConfig, Window, temperature_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def token_weights(
     """The weights of one group whose step has the totals `window`; without a model, of equal
     log-probabilities."""
     batch = collate([group], window)
-    read = read_by(model, batch, getattr(config, "temperature", 1.0))
+    read = read_by(model, batch, temperature_of(config))
     completion = read.completion.requires_grad_()
     prompt = torch.zeros_like(batch.prompt_mask) if read.prompt is None else read.prompt
     prompt.requires_grad_()

@@ -25,7 +25,7 @@ from training.engine.rounds import Reference, Rounds
 from training.engine.stop import Stop
 from training.engine.supervision import check_end, check_tokens
 from training.methods import method as find_method
-from training.methods.base import MethodConfig, Round
+from training.methods.base import MethodConfig, OnlineConfig, Round, beta_of
 from training.rewards import known_of_stored_only, reward_functions
 from training.rewards.compose import fault_counts
 from training.rewards.from_dataset import ranked_in_parts
@@ -117,9 +117,9 @@ def policy_of(
 def needs_start(config: MethodConfig, rounds: Sequence[Round]) -> bool:
     """Whether some round is compared with the model as the run began: where the settings hold the
     policy to it, and for stored completions, of which nothing else is known."""
-    if not getattr(config, "beta", 0.0):
+    if not beta_of(config):
         return False
-    by_start = getattr(config, "reference", "start") == "start"
+    by_start = not isinstance(config, OnlineConfig) or config.reference == "start"
     return by_start or any(kind.source == "dataset" for kind in rounds)
 
 

@@ -22,7 +22,14 @@ from training.engine.group import Batch, LogProbs, collate, group_logprobs
 from training.engine.plan import micro_batches, padded_tokens
 from training.engine.ranks import Ranks
 from training.engine.shortage import is_shortage, let_go
-from training.methods.base import Group, MethodConfig, Window, group_facts, window_of
+from training.methods.base import (
+    Group,
+    MethodConfig,
+    Window,
+    group_facts,
+    temperature_of,
+    window_of,
+)
 
 ANY = Group("", prompt=[0], completions=[[0, 0]], present=[True])
 
@@ -155,12 +162,12 @@ class Update:
 
     def _read(self, part: Sequence[Group], window: Window) -> tuple[LogProbs, Batch]:
         batch = collate(part, window).to(self.ranks.device)
-        return self.policy(batch, getattr(self.config, "temperature", 1.0)), batch
+        return self.policy(batch, temperature_of(self.config)), batch
 
     def move(self, rate: float) -> float:
         """Clip and step; returns the norm before clipping. A gradient of NaN ends the run."""
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
-        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        norm: Any = nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
+        norm = norm.full_tensor() if self.sharded else norm
         if not norm.isfinite():
             raise FloatingPointError("The gradient is not finite; lower the learning rate.")
         for settings in self.optimizer.param_groups:
@@ -188,8 +195,6 @@ def whole_state(update: Update) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         return None, optimizer
     model = update.policy.model
     found = sharding.whole_weights(update.policy)
-    tied = (
-        getattr(model, "_tied_weights_keys", None) or () if model.config.tie_word_embeddings else ()
-    )
+    tied = model._tied_weights_keys or () if model.config.tie_word_embeddings else ()
     weights = {name.removeprefix("model."): tensor for name, tensor in found.items()}
     return {name: tensor for name, tensor in weights.items() if name not in tied}, optimizer

@@ -15,6 +15,9 @@ and, if its loss needs one number of the whole step first, `aside(logprobs, batc
 share, from the groups' own `aside` groups, read without a gradient (the reference point of KTO);
 and, if the student is to be asked for one of two tasks, `TASK`, which one a probe asks for.
 
+The loop reads four settings where a `Config` has them, under these names: `beta`, `reference`,
+`judge_weights` and `rewards`.
+
 A loss is the micro-batch's *share* of its optimizer window: it is divided by totals of the window
 (`batch.window`), so shares add up and no split into micro-batches changes the gradient. Metrics
 are shares in the same way.
@@ -387,6 +390,16 @@ class OnlineConfig(MethodConfig):
         description="Reward functions and their weights.",
         json_schema_extra=grouped("Rewards"),
     )
+
+
+def temperature_of(config: MethodConfig) -> float:
+    """At which completions are drawn, and read again; 1 for a method that draws none."""
+    return config.temperature if isinstance(config, OnlineConfig) else 1.0
+
+
+def beta_of(config: MethodConfig) -> float:
+    """How firmly the loss holds the policy to its reference; 0 for a method without such a term."""
+    return getattr(config, "beta", 0.0)
 
 
 def group_facts(groups: Sequence[Group], live: Sequence[Group]) -> dict[str, float]:
