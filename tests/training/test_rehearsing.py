@@ -154,7 +154,7 @@ def test_the_page_shows_rows_masks_counts_and_memory(client, viewer, asked):
     assert '<span class="token learned" title="500">8</span>' in page
     assert '<span class="token lowered" title="-250">&lt;eos&gt;</span>' in page
     assert "3 left out: prompt longer than max_prompt_tokens" in page
-    assert "1 texts do not come back" in page
+    assert "1 text does not come back" in page
     assert "Launch exactly this" not in page  # a viewer
 
 
