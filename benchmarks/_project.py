@@ -38,7 +38,7 @@ def installation(folder: Path) -> Iterator[None]:
 
     provide_database()
     django.setup()
-    from training.inline import speak_only_of_trouble
+    from training.runs.inline import speak_only_of_trouble
 
     call_command("migrate", verbosity=0)
     speak_only_of_trouble()

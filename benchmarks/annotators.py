@@ -92,7 +92,7 @@ def prepared(arguments: argparse.Namespace, people: int) -> Any:
     """A queue over all questions with the teachers' rationales, and the people who work in it."""
     from benchmarks._load.record import members
     from curation.models import Project, Queue
-    from curation.queues import Filter, fill
+    from curation.queues.contents import Filter, fill
 
     project = Project.objects.get(slug=arguments.project)
     members(project, arguments.people, people)

@@ -98,7 +98,7 @@ def imported(project: Any, source: Path, questions: int, folder: Path) -> dict[s
     from curation.ingest.load import Loader
     from curation.ingest.plan import Plan, begin
     from curation.ingest.readers import Table
-    from training import scoring
+    from training.runs import scoring
 
     scoring.send = lambda *args, **kwargs: True  # as if a worker took the scoring over
     file = folder / f"{questions}-{FILE}"
@@ -140,7 +140,7 @@ class Crowd:
     def at(cls, project: Any, arguments: argparse.Namespace) -> Crowd:
         from benchmarks._load.record import PASSWORD, members
         from curation.models import Queue
-        from curation.queues import Filter, fill
+        from curation.queues.contents import Filter, fill
 
         queue = Queue.objects.create(
             project=project, name="Closed loop", filter=Filter(roles=("teacher",)).stored()

@@ -15,7 +15,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     files = files_in(arguments.data)
     with fresh_installation():
         from curation.models import Project, Rationale
-        from training import scoring
+        from training.runs import scoring
 
         scoring.send = lambda *args, **kwargs: True  # as if a worker took the scoring over
         project = Project.objects.create(slug="bench", name="Bench")

@@ -47,9 +47,9 @@ def loaded(files: list[Any]) -> tuple[Any, Any]:
     from django.core.management import call_command
 
     from curation.models import Membership, Project, Queue, User
-    from curation.queues import Filter, fill
-    from training.recipe import Recipe
-    from training.versions import freeze
+    from curation.queues.contents import Filter, fill
+    from training.versions.freezing import freeze
+    from training.versions.recipe import Recipe
 
     user = User.objects.create_user("bench", password="bench")
     project = Project.objects.create(slug="gsm8k", name="GSM8K", created_by=user)
@@ -67,8 +67,8 @@ def loaded(files: list[Any]) -> tuple[Any, Any]:
 
 
 def judged(queue: Any, user: Any, count: int) -> None:
-    from curation.judging import submit
-    from curation.leases import claim
+    from curation.queues.leases import claim
+    from curation.review.judging import submit
 
     for _ in range(count):
         held = claim(queue, user)
@@ -82,9 +82,9 @@ def run_of(project: Any, version: Any) -> None:
     from django.utils import timezone
 
     from curation.models import LanguageModel, Question
-    from training.evaluate_runs import hash_of_ids
-    from training.launch import launch
     from training.models import Evaluation, EvaluationItem, Metric, Run
+    from training.runs.evaluate_runs import hash_of_ids
+    from training.runs.launch import launch
 
     student = LanguageModel.objects.create(
         project=project, name="student", provider="local", uri="training/demo/student"

@@ -16,9 +16,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         from django.core.management import call_command
 
         from curation.models import Project, Queue
-        from curation.queues import Filter, fill
-        from training.recipe import Recipe
-        from training.versions import freeze, preview
+        from curation.queues.contents import Filter, fill
+        from training.versions.freezing import freeze, preview
+        from training.versions.recipe import Recipe
 
         project = Project.objects.create(slug="bench", name="Bench")
         for file in files:

@@ -96,8 +96,8 @@ def visits(runs: list[Any]) -> list[tuple[str, str, bool]]:
 
     from django.urls import reverse
 
-    from training.curves import SHOWN_FIRST
     from training.models import Metric
+    from training.reports.curves import SHOWN_FIRST
 
     made = runs[len(runs) // 2]
     slug = made.project.slug

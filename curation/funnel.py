@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef
 from django.urls import reverse
 
-from curation.leases import may_judge, offered
 from curation.models import Decision, Project, Question, Ranking, Rationale, Review, User
+from curation.queues.leases import may_judge, offered
 from curation.wording import counted
 
 

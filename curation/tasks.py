@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from curation import agreement, bulk, jobs, uploads, words
+from curation import jobs, uploads
+from curation.agreement import figures
+from curation.browsing import bulk, words
 from curation.ingest.job import perform
 from curation.models import Job, Project, Queue
 
@@ -42,14 +44,14 @@ def measure_agreement(scope: tuple[int, int | None]) -> None:
     project = Project.objects.filter(pk=project_pk).first()
     queues = Queue.objects.filter(project=project_pk)
     if project and queue_pk is None:
-        agreement.measure(project)
+        figures.measure(project)
     elif project and (queue := queues.filter(pk=queue_pk or 0).first()):
-        agreement.measure(project, queue)
+        figures.measure(project, queue)
 
 
 @shared_task(name="curation.tasks.measure_stale_agreement")
 def measure_stale_agreement() -> int:
-    return agreement.measure_stale()
+    return figures.measure_stale()
 
 
 @shared_task(name="curation.tasks.sweep_uploads")

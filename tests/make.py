@@ -37,7 +37,7 @@ def make_group(project: Project, texts: int = 4, text: str = "What is 8 + 3?") -
 
 def make_queue(project: Project, **fields: Any) -> Queue:
     """A queue over all that matches, filled."""
-    from curation.queues import fill
+    from curation.queues.contents import fill
 
     fields.setdefault("name", "First look")
     queue = Queue.objects.create(project=project, **fields)

@@ -9,7 +9,6 @@ from benchmarks._load.people import CLAIM, Annotator, Submission
 from benchmarks._load.session import Sample, Session
 from benchmarks._load.sizes import Size
 from benchmarks._load.texts import Texts
-from curation import judging, leases
 from curation.models import (
     Assignment,
     Project,
@@ -21,6 +20,8 @@ from curation.models import (
     Score,
     Words,
 )
+from curation.queues import leases
+from curation.review import judging
 
 TINY = Size.of(60)
 
@@ -52,7 +53,7 @@ def test_the_counters_are_what_counting_gives(loaded):
 
 
 def test_concordance_is_what_the_application_would_have_kept(loaded):
-    from curation.counters import agreement_on
+    from curation.queues.counters import agreement_on
 
     for item in loaded.queues.get().items.all()[:20]:
         concordance, is_split = agreement_on(item)
@@ -94,7 +95,7 @@ def test_a_figure_stands_beside_its_load_and_its_aim():
 
 @pytest.fixture
 def queue(loaded) -> Queue:
-    from curation.queues import fill
+    from curation.queues.contents import fill
 
     queue = Queue.objects.create(project=loaded, name="Load", gold_share=0)
     fill(queue)

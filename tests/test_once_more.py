@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 
 from config.once_more import has_left
-from curation import leases
 from curation.models import Assignment, Membership, Project, Queue, Ranking, User
+from curation.queues import leases
 from tests.make import make_group, make_queue
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 import pytest
 from django.urls import get_resolver, reverse
 
-from curation.leases import claim
 from curation.models import Job, LanguageModel, Membership, Project, Queue, Role
+from curation.queues.leases import claim
 from tests.make import make_group, make_queue
 from tests.training.grove import trained
 from training.experiments.deeds import begin
-from training.launch import launch
 from training.models import Delivery, Evaluation, Preset, Webhook
-from training.recipe import Recipe
-from training.rehearsing import ask_for_rehearsal
-from training.versions import freeze
+from training.runs.launch import launch
+from training.runs.rehearsing import ask_for_rehearsal
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 

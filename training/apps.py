@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import AppConfig
 
 if TYPE_CHECKING:
-    from curation.utilities import Utility
+    from curation.agreement.utilities import Utility
 
 
 class TrainingConfig(AppConfig):
@@ -15,8 +15,10 @@ class TrainingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from curation import audit, funnel, onward, stepping, utilities, work
+        from curation import audit, funnel, onward, work
+        from curation.agreement import utilities
         from curation.signals import rationales_stored
+        from curation.text import stepping
         from training import stepping as arithmetic
         from training.funnel import last_run, runs, to_train, trained
 
@@ -57,7 +59,7 @@ class TrainingConfig(AppConfig):
 
 def utilities_of(rankings: Sequence[Mapping[int, int]]) -> dict[int, Utility]:
     """Plackett-Luce utilities for the pages of curation; numpy waits until somebody looks."""
-    from curation.utilities import Utility
+    from curation.agreement.utilities import Utility
     from training.rewards.from_ranking import utilities_with_bounds
 
     return {pk: Utility(*bounds) for pk, bounds in utilities_with_bounds(rankings).items()}
@@ -70,6 +72,6 @@ def score_what_was_stored(sender: type, rationale_ids: list[int], **kwargs: Any)
     version made right after the run has the scores. An import goes on and leaves it to a worker.
     """
     from curation.models import Rationale
-    from training.scoring import score, score_later
+    from training.runs.scoring import score, score_later
 
     (score if sender is Rationale else score_later)(rationale_ids)

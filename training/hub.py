@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from curation.models import DatasetVersion
-from training.exporting import export_version
 from training.leaving import lay_down, parcel
 from training.models import Checkpoint
+from training.versions.exporting import export_version
 
 
 class NotPushed(ValueError):

@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 from curation.artifacts import COPY_BYTES, filesystem
 from training.cards import model_card
 from training.models import Checkpoint
-from training.storing import FileGone
+from training.runs.storing import FileGone
 
 STAYS = ("optimizer.safetensors", "manifest.json")
 ADAPTER = "adapter/"

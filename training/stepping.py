@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from curation.stepping import Finding
+from curation.text.stepping import Finding
 from training.measures.arithmetic import compute
 from training.measures.grounding import leaves, numbers_said, readings
 from training.measures.steps import Step, steps

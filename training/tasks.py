@@ -5,10 +5,11 @@ from __future__ import annotations
 from celery import Task, shared_task
 
 from curation.models import Job
-from training import rehearsing, scoring, webhooks, workers
-from training import supervise as supervision
+from training import webhooks
 from training.experiments import advance as advancing
-from training.exporting import perform
+from training.runs import rehearsing, scoring, workers
+from training.runs import supervise as supervision
+from training.versions.exporting import perform
 
 
 @shared_task(bind=True, name="training.tasks.supervise")

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from benchmarks._load.copying import copy, reserve
 from benchmarks._load.sizes import Size
-from curation.concordance import kendalls_w, splits
+from curation.agreement.concordance import kendalls_w, splits
 from curation.models import (
     Assignment,
     Place,
@@ -27,7 +27,7 @@ from curation.models import (
     Review,
     Tally,
 )
-from curation.queues import Filter
+from curation.queues.contents import Filter
 
 AT_ONCE = 2_000  # questions
 DAYS = 90

@@ -24,8 +24,7 @@ from benchmarks._load.copying import copy, reserve
 from benchmarks._load.judged import judge
 from benchmarks._load.sizes import Size
 from benchmarks._load.texts import Texts
-from curation import words
-from curation.counters import recount
+from curation.browsing import words
 from curation.models import (
     LanguageModel,
     Membership,
@@ -38,6 +37,7 @@ from curation.models import (
 )
 from curation.models.question import text_hash
 from curation.models.rationale import content_hash, draw_key
+from curation.queues.counters import recount
 
 PASSWORD = "quince-and-medlar"
 SPLITS = (*["train"] * 18, "validation", "test")

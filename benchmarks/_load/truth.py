@@ -9,9 +9,9 @@ from typing import Any
 from django.db.models import Count, F
 
 from benchmarks._load.people import Annotator
-from curation.counters import recount
-from curation.leases import HOLDING
 from curation.models import Assignment, AssignmentStatus, Place, Queue, Ranking
+from curation.queues.counters import recount
+from curation.queues.leases import HOLDING
 
 
 def verdict(queue: Queue, annotators: Iterable[Annotator]) -> dict[str, Any]:

@@ -31,11 +31,11 @@ from benchmarks._load.browsers import (
     judge_all,
     with_a_browser,
 )
-from curation import agreement
+from curation.agreement import figures
 from curation.models import DatasetItem, DatasetVersion, Membership, Project, Queue, Rationale, User
-from curation.queues import Filter, fill
-from training import scoring
-from training.versions import rows_of
+from curation.queues.contents import Filter, fill
+from training.runs import scoring
+from training.versions.freezing import rows_of
 
 PASSWORD = "quince-and-medlar"
 MODELS = 4  # solutions a question
@@ -230,7 +230,7 @@ def _bare(answer: str) -> str:
 
 def _agreement(url: str, queue: Queue, cast: Cast, judged: Sequence[Judged]) -> dict[str, Any]:
     """What the page shows once the worker has computed it, held against scipy's of the log."""
-    agreement.measure(queue.project, queue)
+    figures.measure(queue.project, queue)
     address = reverse("queue-agreement", args=[queue.project.slug, queue.pk])
 
     def read(page: Page) -> Any:

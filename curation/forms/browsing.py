@@ -8,8 +8,8 @@ from uuid import UUID
 from django import forms
 from django.forms import BoundField
 
-from curation import rationale_browsing
-from curation.browsing import (
+from curation.browsing import rationale_search
+from curation.browsing.question_search import (
     ACCORD,
     ORDERS,
     RIGHT,
@@ -19,8 +19,8 @@ from curation.browsing import (
     sources_of,
     tags_of,
 )
+from curation.browsing.rationale_search import VERDICTS, RationaleSearch
 from curation.models import Project, RationaleRole, Split
-from curation.rationale_browsing import VERDICTS, RationaleSearch
 from curation.work import latest_work, work_of
 
 FIRST = ("q", "split", "source", "order")
@@ -110,7 +110,7 @@ class RationaleSearchForm(SoughtForm):
 
     def __init__(self, *args: Any, veiled: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rights, orders = rationale_browsing.RIGHT, rationale_browsing.ORDERS
+        rights, orders = rationale_search.RIGHT, rationale_search.ORDERS
         self.fields["right"].choices = list(rights.items())  # type: ignore[attr-defined]
         self.fields["order"].choices = list(orders.items())  # type: ignore[attr-defined]
         if veiled:

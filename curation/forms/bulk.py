@@ -8,10 +8,10 @@ from django import forms
 from django.http import QueryDict
 from django.urls import reverse
 
-from curation.bulk import DEEDS, JUDGING, QUESTIONS, Deed, Errand
+from curation.browsing.bulk import DEEDS, JUDGING, QUESTIONS, Deed, Errand
 from curation.forms.browsing import RationaleSearchForm, SearchForm
 from curation.models import Decision, Project
-from curation.reasons import reasons_of
+from curation.review.reasons import reasons_of
 
 MOST = 1_000  # rows that can be ticked one by one
 

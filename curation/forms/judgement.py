@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
-from curation.judging import Verdict, draft_of
-from curation.stepping import StepsSaid
+from curation.review.judging import Verdict, draft_of
+from curation.text.stepping import StepsSaid
 from curation.wording import counted
 
 MOST_STEPS = 100_000

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from curation.forms.gone import GONE
 from curation.models import Asked, Project, Queue, QueuePerson, RationaleRole, Role, Split, User
-from curation.queues import FEWEST, MOST, Filter, ScoreRange
+from curation.queues.contents import FEWEST, MOST, Filter, ScoreRange
 from curation.work import finished_work
 
 CORRECT = [("", "Any"), ("yes", "Correct answers only"), ("no", "Wrong answers only")]

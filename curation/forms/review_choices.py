@@ -6,9 +6,9 @@ from typing import Any
 
 from django import forms
 
-from curation import keys
 from curation.models import Decision, Project, User
-from curation.reasons import LONGEST, MOST, choose, reasons_of
+from curation.review import keys
+from curation.review.reasons import LONGEST, MOST, choose, reasons_of
 
 
 class KeysForm(forms.Form):

@@ -1,4 +1,4 @@
-"""How far people agree, as last computed. Pages read it; `curation.agreement` writes it."""
+"""How far people agree, as last computed. Pages read it; `curation.agreement.figures` writes it."""
 
 from __future__ import annotations
 

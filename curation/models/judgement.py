@@ -170,8 +170,8 @@ class StepQuality(models.TextChoices):
 class StepLabel(models.Model):
     """What a person holds of one step of a rationale.
 
-    `step` counts from 1 as `curation.stepping.steps` cuts the thought; `start` and `end` say which
-    characters of the thought were meant, whatever becomes of the cutting.
+    `step` counts from 1 as `curation.text.stepping.steps` cuts the thought; `start` and `end` say
+    which characters of the thought were meant, whatever becomes of the cutting.
     """
 
     rationale = models.ForeignKey(

@@ -39,8 +39,8 @@ class Queue(models.Model):
     """Questions whose rationales are to be judged, by `overlap` people each.
 
     `filter` is what chose the questions and the rationales shown, with the keys of
-    `curation.queues.Filter`. `submitted`, `skipped` and `complete` are kept by
-    `curation.counters` in the transaction of the deed; gold items count in none of them.
+    `curation.queues.contents.Filter`. `submitted`, `skipped` and `complete` are kept by
+    `curation.queues.counters` in the transaction of the deed; gold items count in none of them.
     """
 
     project = models.ForeignKey("curation.Project", on_delete=models.CASCADE, related_name="queues")
@@ -131,7 +131,7 @@ class QueuePerson(models.Model):
 
 
 class Tally(models.Model):
-    """What one person did in a queue, kept by `curation.counters`; gold items are among it."""
+    """What one person did in a queue, gold included, as `curation.queues.counters` keeps it."""
 
     queue = models.ForeignKey(Queue, on_delete=models.CASCADE, related_name="tallies")
     user = models.ForeignKey(

@@ -11,8 +11,8 @@ from typing import Any
 from django import template
 from django.template.context import Context
 
-from curation.commenting import comments_on
 from curation.models import Rationale
+from curation.review.commenting import comments_on
 
 register = template.Library()
 

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from curation import rendering
 from curation.accounts import DemoLogin
 from curation.accounts import demo_logins as demo_people
 from curation.models import Project, User
+from curation.text import rendering
 
 register = template.Library()
 

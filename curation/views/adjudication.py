@@ -9,12 +9,12 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from curation import adjudication
 from curation.access import get_project_for
-from curation.adjudication import Voice
 from curation.forms.judgement import Judgement, storable
 from curation.models import Adjudication, Asked, Project, Queue, QueueItem, Rationale
 from curation.requests import Request
+from curation.review import adjudication
+from curation.review.adjudication import Voice
 
 LISTED = 100
 

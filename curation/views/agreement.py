@@ -17,8 +17,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from curation.access import get_project_for
-from curation.agreement_items import Between, groups_behind, pairs_behind
-from curation.agreement_page import WINDOWS, report
+from curation.agreement.items import Between, groups_behind, pairs_behind
+from curation.agreement.page import WINDOWS, report
 from curation.messages import send
 from curation.models import LanguageModel, Project, Queue, User, Window
 from curation.requests import Request

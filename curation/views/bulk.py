@@ -8,8 +8,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from curation import bulk
 from curation.access import get_project_for
+from curation.browsing import bulk
 from curation.forms.bulk import BulkForm
 from curation.models import Job
 from curation.requests import Request

@@ -7,22 +7,22 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
-from curation import browsing, rationale_browsing
 from curation.access import get_project_for
-from curation.browsing import neighbours, tags_of
-from curation.dossier import dossier
+from curation.browsing import question_search, rationale_search
+from curation.browsing.dossier import dossier
+from curation.browsing.keyset import Count
+from curation.browsing.question_search import neighbours, tags_of
 from curation.forms.browsing import RationaleSearchForm, SearchForm
-from curation.keyset import Count
 from curation.models import Decision, Project
-from curation.reasons import reasons_of
 from curation.requests import Request
+from curation.review.reasons import reasons_of
 
 
 def question_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
     form = SearchForm(request.GET, project=project)
     search = form.search()
-    found = browsing.matching(project, search)
+    found = question_search.matching(project, search)
     after, before = request.GET.get("after"), request.GET.get("before")
     context = {
         "project": project,
@@ -31,7 +31,7 @@ def question_list(request: Request, slug: str) -> HttpResponse:
         "search": search,
         "here": search.address(after=after, before=before),
         "count": Count.of(found),
-        "page": browsing.page_of(found, after, before, search.order),
+        "page": question_search.page_of(found, after, before, search.order),
         **bulk_choices(request, project),
     }
     page = "curation/question_list.html"
@@ -40,10 +40,10 @@ def question_list(request: Request, slug: str) -> HttpResponse:
 
 def rationale_list(request: Request, slug: str) -> HttpResponse:
     project = get_project_for(request.user, slug)
-    veiled = rationale_browsing.veiled(project, request.user)
+    veiled = rationale_search.veiled(project, request.user)
     form = RationaleSearchForm(request.GET, project=project, veiled=veiled)
     search = form.search()
-    found = rationale_browsing.matching(project, search)
+    found = rationale_search.matching(project, search)
     after, before = request.GET.get("after"), request.GET.get("before")
     context = {
         "project": project,
@@ -53,7 +53,7 @@ def rationale_list(request: Request, slug: str) -> HttpResponse:
         "veiled": veiled,
         "here": search.address(after=after, before=before),
         "count": Count.of(found),
-        "page": rationale_browsing.page_of(found, search, request.user, after, before),
+        "page": rationale_search.page_of(found, search, request.user, after, before),
         **bulk_choices(request, project),
     }
     page = "curation/rationale_list.html"

@@ -11,16 +11,17 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from curation import gold, leases, priorities, reading
 from curation.access import get_project_for
-from curation.adjudication import may_adjudicate, waiting
 from curation.forms.judgement import storable
 from curation.forms.queue import QueueForm, QueueSettingsForm, name_people
-from curation.leases import expire
 from curation.models import Asked, Measure, Project, Question, Queue, QueueItem, Rationale, Window
-from curation.progress import people_in, queues_of
-from curation.queues import Filter, count_matches, fill
+from curation.queues import gold, leases, priorities
+from curation.queues.contents import Filter, count_matches, fill
+from curation.queues.leases import expire
+from curation.queues.progress import people_in, queues_of
 from curation.requests import Request, repeatable
+from curation.review.adjudication import may_adjudicate, waiting
+from curation.text import reading
 from curation.wording import counted
 
 

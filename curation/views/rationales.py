@@ -12,15 +12,15 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from curation import commenting
 from curation.access import get_project_for
-from curation.correcting import correct, versions
-from curation.diffing import compare, counterpart
-from curation.dossier import is_blind_for
-from curation.judging import review
+from curation.browsing.dossier import is_blind_for
 from curation.models import Comment, Project, Rationale
-from curation.reading import FIRST, MORE, part
 from curation.requests import Request, whole_number
+from curation.review import commenting
+from curation.review.correcting import correct, versions
+from curation.review.judging import review
+from curation.text.diffing import compare, counterpart
+from curation.text.reading import FIRST, MORE, part
 
 
 def rationale_page(request: Request, slug: str, pk: int) -> HttpResponse:

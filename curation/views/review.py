@@ -21,12 +21,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from curation import judging, keys, leases
 from curation.access import get_project_for
-from curation.correcting import corrections_by
-from curation.diffing import compare
 from curation.forms.judgement import Judgement, storable
-from curation.judging import Result, Verdict
 from curation.models import (
     Asked,
     Assignment,
@@ -36,12 +32,17 @@ from curation.models import (
     Rationale,
     Review,
 )
-from curation.progress import standing
-from curation.queues import Filter, latest_score
-from curation.reading import MORE, Part, part
-from curation.reasons import in_words, reasons_of
+from curation.queues import leases
+from curation.queues.contents import Filter, latest_score
+from curation.queues.progress import standing
 from curation.requests import Request, repeatable, whole_number
-from curation.stepping import StepsSaid
+from curation.review import judging, keys
+from curation.review.correcting import corrections_by
+from curation.review.judging import Result, Verdict
+from curation.review.reasons import in_words, reasons_of
+from curation.text.diffing import compare
+from curation.text.reading import MORE, Part, part
+from curation.text.stepping import StepsSaid
 
 SKIP_REASONS = [
     "I cannot tell which is better",

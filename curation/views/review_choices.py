@@ -6,10 +6,10 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from curation import keys
 from curation.access import get_project_for
 from curation.forms.review_choices import KeysForm, ReasonsForm
 from curation.requests import Request
+from curation.review import keys
 
 
 def review_keys(request: Request, slug: str) -> HttpResponse:

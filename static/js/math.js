@@ -1,4 +1,4 @@
-/* Sets the mathematics that curation/rendering.py has marked. KaTeX is fetched only by a page
+/* Sets the mathematics that curation/text/rendering.py has marked. KaTeX is fetched only by a page
    that needs it. What KaTeX cannot read stays as it was written. */
 (() => {
   "use strict";

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from curation import gold
-from curation.adjudication import decide, shown, waiting
-from curation.agreement import measure
-from curation.judging import rank, submit
-from curation.leases import claim
+from curation.agreement.figures import measure
 from curation.models import LanguageModel, Membership, Project, Queue, Ranking, User
-from curation.queues import fill
+from curation.queues import gold
+from curation.queues.contents import fill
+from curation.queues.leases import claim
+from curation.review.adjudication import decide, shown, waiting
+from curation.review.judging import rank, submit
 
 NAMES = ("ben", "maria-magdalena.von-schwarzenberg", "cleo")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from curation.adjudication import waiting
 from curation.models import Adjudication, Queue
+from curation.review.adjudication import waiting
 from tests.browser.dispute import make_dispute
 from tests.browser.test_every_page import looked_at
 from tests.browser.world import make_rationales

@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from curation.models import Queue
 from tests.make import make_group, make_model, make_queue
-from training.launch import launch
 from training.models import Run, RunStatus
+from training.runs.launch import launch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

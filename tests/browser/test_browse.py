@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from curation import rationale_browsing
+from curation.browsing import rationale_search
 from curation.models import Review
 from tests.make import make_group
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 @pytest.fixture
 def rows(project, monkeypatch) -> list[int]:
-    monkeypatch.setattr(rationale_browsing, "PAGE", 6)
+    monkeypatch.setattr(rationale_search, "PAGE", 6)
     keys: list[int] = []
     for number in range(2):
         question = make_group(project, 4, f"What is 8 + {number}?")

@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from tests.browser.world import make_rationales, make_runs
 from training.models import Run
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from benchmarks._load.browsers import executable
 from benchmarks._load.walk import Cast, take_in, walk
 from curation.models import Adjudication, Assignment, AssignmentStatus, Ranking, Review
-from training import scoring
+from training.runs import scoring
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 QUESTIONS = 24

@@ -10,18 +10,14 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from curation.judging import submit
-from curation.leases import claim
 from curation.models import Job, LanguageModel, Project, Question, Queue, User
-from curation.queues import fill
+from curation.queues.contents import fill
+from curation.queues.leases import claim
+from curation.review.judging import submit
 from tests.make import make_model, make_question, make_rationale
 from tests.training.grove import evaluated, trained
 from training.demo.problems import demo_problems, write_rationale
-from training.evaluate_runs import hash_of_ids
 from training.experiments.plan import ExperimentPlan
-from training.exporting import ask_for_export, perform
-from training.group_table import store_rounds
-from training.launch import launch
 from training.models import (
     Delivery,
     Evaluation,
@@ -33,12 +29,16 @@ from training.models import (
     Webhook,
     Worker,
 )
-from training.presets import save_preset
-from training.probes import store_probes
-from training.recipe import Recipe
-from training.rehearsing import ask_for_rehearsal
-from training.scoring import score
-from training.versions import freeze
+from training.reports.group_table import store_rounds
+from training.reports.probes import store_probes
+from training.runs.evaluate_runs import hash_of_ids
+from training.runs.launch import launch
+from training.runs.presets import save_preset
+from training.runs.rehearsing import ask_for_rehearsal
+from training.runs.scoring import score
+from training.versions.exporting import ask_for_export, perform
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 LONG = (
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in "

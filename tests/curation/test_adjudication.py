@@ -7,14 +7,14 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
 from django.urls import reverse
 
-from curation import adjudication
-from curation.adjudication import decide, settled, waiting
-from curation.judging import submit
-from curation.leases import claim
 from curation.models import Adjudication, Queue, QueueItem, Ranking, Review
+from curation.queues.leases import claim
+from curation.review import adjudication
+from curation.review.adjudication import decide, settled, waiting
+from curation.review.judging import submit
 from tests.make import make_group, make_queue
-from training.recipe import Recipe
-from training.versions import freeze, rows_of
+from training.versions.freezing import freeze, rows_of
+from training.versions.recipe import Recipe
 
 
 @pytest.fixture

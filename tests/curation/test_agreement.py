@@ -11,14 +11,23 @@ from django.urls import reverse
 from django.utils import timezone
 from scipy.stats import kendalltau
 
-from curation import bulk, gold, judging
-from curation.agreement import measure, measure_stale
-from curation.agreement_items import Between, pairs_behind
-from curation.bulk import Deed, Errand
-from curation.judging import submit
-from curation.leases import claim
+from curation.agreement.figures import measure, measure_stale
+from curation.agreement.items import Between, pairs_behind
+from curation.agreement.resampling import (
+    BUNDLES,
+    bundles,
+    interval,
+    interval_of_median,
+    ratio,
+    sums,
+)
+from curation.browsing import bulk
+from curation.browsing.bulk import Deed, Errand
 from curation.models import Figure, Measure, Queue, Ranking, Review, Window
-from curation.resampling import BUNDLES, bundles, interval, interval_of_median, ratio, sums
+from curation.queues import gold
+from curation.queues.leases import claim
+from curation.review import judging
+from curation.review.judging import submit
 from curation.tasks import measure_agreement
 from tests.make import make_group, make_model, make_queue
 
@@ -97,7 +106,7 @@ def test_alpha_of_accepts_is_that_of_the_package(project, judged, people):
 
 
 def test_alpha_of_ranks_is_that_of_the_package(project, judged, people):
-    from curation.concordance import mid_ranks_of
+    from curation.agreement.concordance import mid_ranks_of
 
     measure(project, judged)
     questions, ranks = table(judged, people)

@@ -10,11 +10,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from curation import audit, bulk, members
+from curation import audit, members
 from curation.audit import Asked, Trail, every, page_of
-from curation.bulk import Deed, Errand
-from curation.judging import rank, review
+from curation.browsing import bulk
+from curation.browsing.bulk import Deed, Errand
 from curation.models import LanguageModel, Membership, Project, Question
+from curation.review.judging import rank, review
 from tests.make import make_group, make_queue
 
 pytestmark = pytest.mark.django_db

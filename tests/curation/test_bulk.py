@@ -6,10 +6,9 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from curation import bulk, jobs
-from curation.bulk import Deed, Errand, Outcome, send
-from curation.judging import review, submit
-from curation.leases import claim
+from curation import jobs
+from curation.browsing import bulk
+from curation.browsing.bulk import Deed, Errand, Outcome, send
 from curation.models import (
     Job,
     Membership,
@@ -18,6 +17,8 @@ from curation.models import (
     Queue,
     Review,
 )
+from curation.queues.leases import claim
+from curation.review.judging import review, submit
 from tests.make import make_group, make_queue
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import friedmanchisquare, kendalltau
 
-from curation.concordance import alpha, kendalls_w, mid_ranks_of, splits, tau_b, taus
+from curation.agreement.concordance import alpha, kendalls_w, mid_ranks_of, splits, tau_b, taus
 
 SEEDS = range(40)
 

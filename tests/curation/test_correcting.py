@@ -6,10 +6,10 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from curation import judging
-from curation.correcting import correct, versions
-from curation.leases import claim
 from curation.models import Comment, Rationale, Review
+from curation.queues.leases import claim
+from curation.review import judging
+from curation.review.correcting import correct, versions
 from tests.make import make_group, make_queue, make_rationale
 
 

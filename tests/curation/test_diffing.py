@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.diffing import LONGEST, compare
+from curation.text.diffing import LONGEST, compare
 
 BEFORE = "First 8 + 3 = 12.\nThen we go on.\nSo 12 * 2 = 24.\nDone."
 AFTER = "First 8 + 3 = 11.\nThen we go on.\nMind the gap.\nSo 11 * 2 = 22.\nDone."

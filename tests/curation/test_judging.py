@@ -10,10 +10,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import judging
-from curation.judging import Result, Verdict, edition, standard_ranks
-from curation.leases import claim, expire, skip
 from curation.models import Assignment, Place, Question, Queue, Ranking, Review
+from curation.queues.leases import claim, expire, skip
+from curation.review import judging
+from curation.review.judging import Result, Verdict, edition, standard_ranks
 from tests.curation.test_leases import in_threads, run_out
 from tests.make import make_group, make_model, make_queue
 

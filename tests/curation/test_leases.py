@@ -12,11 +12,11 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from curation.counters import recount
-from curation.judging import submit
-from curation.leases import claim, claim_ahead, expire, renew, skip
 from curation.models import Assignment, AssignmentStatus, Queue, QueueItem, User
-from curation.queues import Filter, count_matches, fill
+from curation.queues.contents import Filter, count_matches, fill
+from curation.queues.counters import recount
+from curation.queues.leases import claim, claim_ahead, expire, renew, skip
+from curation.review.judging import submit
 from tests.make import make_group, make_model, make_queue, make_rationale
 
 

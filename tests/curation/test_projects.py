@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 
 from curation.funnel import funnel, suggestions
-from curation.judging import rank, review
 from curation.models import Membership, Project
+from curation.review.judging import rank, review
 from tests.make import make_group, make_queue
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 

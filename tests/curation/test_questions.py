@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from curation import browsing, rationale_browsing, words
-from curation.browsing import Search, matching, page_of, scorers, sources_of
-from curation.judging import rank, review
+from curation.browsing import question_search, rationale_search, words
+from curation.browsing.question_search import Search, matching, page_of, scorers, sources_of
+from curation.browsing.rationale_search import RationaleSearch
 from curation.models import Question, QuestionTag, RationaleTag, Score, Tag
-from curation.rationale_browsing import RationaleSearch
+from curation.review.judging import rank, review
 from tests.make import make_group, make_model, make_question, make_queue, make_rationale
-from training.scoring import score
+from training.runs.scoring import score
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def test_words_splits_sources_and_states_narrow_the_list(orchard, annotator):
 
 
 def test_pages_go_forth_and_back_by_key(project, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE", 3)
+    monkeypatch.setattr(question_search, "PAGE", 3)
     keys = [make_question(project, f"Question {number}?").pk for number in range(8)]
 
     def page(**where):
@@ -61,7 +61,7 @@ def test_pages_go_forth_and_back_by_key(project, monkeypatch):
 
 
 def test_pages_go_by_identifier_too(project, monkeypatch):
-    monkeypatch.setattr(browsing, "PAGE", 2)
+    monkeypatch.setattr(question_search, "PAGE", 2)
     for name in ("b,1", "a", "d", "c"):
         make_question(project, f"Question {name}?", external_id=name)
     found = matching(project, Search())
@@ -77,7 +77,7 @@ def test_pages_go_by_identifier_too(project, monkeypatch):
 def test_a_count_that_takes_too_long_is_many(project, monkeypatch):
     from django.db.models import Func, IntegerField, Value
 
-    from curation import keyset
+    from curation.browsing import keyset
 
     make_question(project)
     found = matching(project, Search())
@@ -125,7 +125,7 @@ def test_disagreement_is_two_orders_or_two_verdicts(orchard, annotator, second_a
 
 
 def told(project, **search) -> list[str]:
-    rows = rationale_browsing.matching(project, RationaleSearch(**search)).order_by("pk")
+    rows = rationale_search.matching(project, RationaleSearch(**search)).order_by("pk")
     return list(rows.values_list("thought", flat=True))
 
 
@@ -139,7 +139,7 @@ def test_rationales_are_found_by_words_facts_and_verdicts(
     assert told(project, q="plum") == [], "not before a worker has seen it"
     assert words.index_all() == 4
     assert words.index_all() == 0
-    monkeypatch.setattr(rationale_browsing, "FEW", 0)
+    monkeypatch.setattr(rationale_search, "FEW", 0)
     assert told(project, q="plum") == ["Counting the plums"], "rare words and common ones alike"
     monkeypatch.undo()
     assert told(project, q="plum") == told(project, split="test") == ["Counting the plums"]
@@ -159,7 +159,7 @@ def test_rationales_are_found_by_words_facts_and_verdicts(
 
 
 def test_rationales_are_sorted_by_their_last_score(project, viewer, monkeypatch):
-    monkeypatch.setattr(rationale_browsing, "PAGE", 2)
+    monkeypatch.setattr(rationale_search, "PAGE", 2)
     question = make_group(project, 4)
     keys = one_of(question)
     for value, key in enumerate(keys):
@@ -168,10 +168,10 @@ def test_rationales_are_sorted_by_their_last_score(project, viewer, monkeypatch)
                 rationale_id=key, scorer="judge_rating", scorer_version=version, value=scored
             )
     search = RationaleSearch(order="high", scorer="judge_rating")
-    found = rationale_browsing.matching(project, search)
+    found = rationale_search.matching(project, search)
 
     def page(**where):
-        one = rationale_browsing.page_of(found, search, viewer, **where)
+        one = rationale_search.page_of(found, search, viewer, **where)
         return [(row.rationale.pk, row.sought) for row in one.rows], one
 
     first, one = page()
@@ -291,7 +291,7 @@ def test_a_question_weighs_its_rationales_by_all_rankings(
     first, second, third = question.rationales.all()
     rank(question, annotator, {first.pk: 1, second.pk: 2, third.pk: 3})
     rank(question, second_annotator, {first.pk: 1, second.pk: 3, third.pk: 2})
-    from curation.dossier import dossier
+    from curation.browsing.dossier import dossier
 
     cards = {card.rationale.pk: card for card in dossier(question, researcher)["cards"]}
     values = [cards[one.pk].utility.value for one in (first, second, third)]

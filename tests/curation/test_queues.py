@@ -6,9 +6,6 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from curation import counters, gold, judging, leases, priorities
-from curation.judging import submit
-from curation.leases import claim, claim_ahead, expire, skip
 from curation.models import (
     Assignment,
     AssignmentStatus,
@@ -20,8 +17,12 @@ from curation.models import (
     Tally,
     User,
 )
-from curation.progress import people_in
-from curation.queues import Filter, count_matches
+from curation.queues import counters, gold, leases, priorities
+from curation.queues.contents import Filter, count_matches
+from curation.queues.leases import claim, claim_ahead, expire, skip
+from curation.queues.progress import people_in
+from curation.review import judging
+from curation.review.judging import submit
 from tests.make import make_group, make_model, make_queue
 
 
@@ -295,7 +296,7 @@ def golden(project, groups, researcher):
 def test_gold_comes_to_everybody_once_and_counts_nowhere(
     golden, annotator, second_annotator, monkeypatch
 ):
-    monkeypatch.setattr("curation.leases.random.random", lambda: 0.0)
+    monkeypatch.setattr("curation.queues.leases.random.random", lambda: 0.0)
     for person in (annotator, second_annotator):
         first, second = claim(golden, person), None
         assert first.item.is_gold
@@ -309,7 +310,7 @@ def test_gold_comes_to_everybody_once_and_counts_nowhere(
 
 
 def test_gold_does_not_keep_a_queue_alive(project, annotator, researcher, monkeypatch):
-    monkeypatch.setattr("curation.leases.random.random", lambda: 0.0)
+    monkeypatch.setattr("curation.queues.leases.random.random", lambda: 0.0)
     question = make_group(project)
     queue = make_queue(project)
     known = ({r.pk: n for n, r in enumerate(question.rationales.all(), 1)}, {})
@@ -336,7 +337,7 @@ def test_an_item_becomes_gold_and_an_ordinary_one_again(project, groups, annotat
 def test_the_page_never_tells_gold_apart(client, golden, annotator, monkeypatch):
     client.force_login(annotator)
     url = reverse("review", args=[golden.project.slug, golden.pk])
-    monkeypatch.setattr("curation.leases.random.random", lambda: 0.0)
+    monkeypatch.setattr("curation.queues.leases.random.random", lambda: 0.0)
     page = client.get(url).content.decode()
     assert Assignment.objects.get(user=annotator).item.is_gold
     assert "gold" not in page.lower()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.rendering import LONGEST, markdown, rationale, without_marks
+from curation.text.rendering import LONGEST, markdown, rationale, without_marks
 
 ATTACKS = [
     "<script>alert(1)</script>",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from curation.leases import claim
 from curation.models import Assignment, Queue, Ranking, Review
+from curation.queues.leases import claim
 from tests.curation.test_leases import run_out
 from tests.make import make_group, make_queue
 

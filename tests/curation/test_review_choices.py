@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from curation.keys import ACTIONS, conflicts, keys_of, objection
-from curation.reasons import in_words, reasons_of
+from curation.review.keys import ACTIONS, conflicts, keys_of, objection
+from curation.review.reasons import in_words, reasons_of
 
 pytestmark = pytest.mark.django_db
 

@@ -6,11 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from curation import judging
-from curation.judging import Result, edition
-from curation.leases import claim
 from curation.models import Assignment, Queue, StepLabel
-from curation.stepping import StepsSaid
+from curation.queues.leases import claim
+from curation.review import judging
+from curation.review.judging import Result, edition
+from curation.text.stepping import StepsSaid
 from tests.make import make_model, make_question, make_queue, make_rationale
 
 THOUGHT = "8 + 3 = 11\nHalf of it is 5.\nSo 5."

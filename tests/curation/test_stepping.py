@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.reading import FIRST, part
-from curation.stepping import LONGEST, Finding, StepsSaid, cut, findings
+from curation.text.reading import FIRST, part
+from curation.text.stepping import LONGEST, Finding, StepsSaid, cut, findings
 from training.stepping import check
 
 QUESTION = "Natalia sold clips to 48 friends in April, and half as many in May."

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from training.comparison import MEASURES
 from training.demo.problems import demo_problems
 from training.engine.__main__ import main
 from training.engine.evaluate import accuracy, diversity, form
 from training.engine.files import read_rows
 from training.measures.intervals import wilson
+from training.reports.comparison import MEASURES
 
 DEMO = Path(__file__).resolve().parents[2] / "training" / "demo"
 

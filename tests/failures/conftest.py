@@ -13,9 +13,9 @@ import pytest
 
 from tests.training.conftest import _nobody_goes_down, student  # noqa: F401
 from training.engine.files import damage
-from training.launch import launch
 from training.models import Metric, ProbeAnswer, Run
-from training.supervise import supervise
+from training.runs.launch import launch
+from training.runs.supervise import supervise
 
 STEPS = 24
 ENGINE = [sys.executable, str(Path(__file__).with_name("engine_with.py"))]

@@ -23,8 +23,8 @@ import pytest
 from tests.failures.conftest import STEPS, steps, weights
 from tests.failures.gates import Gate, before_database
 from tests.failures.hosts import tell
-from training.launch import launch
 from training.models import Run, Worker
+from training.runs.launch import launch
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

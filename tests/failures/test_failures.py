@@ -26,12 +26,12 @@ from curation.models import Job
 from tests.failures.conftest import ENGINE, STEPS, steps, weights
 from tests.failures.gates import before_database
 from tests.failures.hosts import tell
-from training import supervise as supervising
 from training.engine.files import damage
-from training.launch import request_cancel, resume
 from training.models import Metric, Rehearsal, Run, Worker
-from training.rehearsing import ask_for_rehearsal
-from training.supervise import reap, supervise
+from training.runs import supervise as supervising
+from training.runs.launch import request_cancel, resume
+from training.runs.rehearsing import ask_for_rehearsal
+from training.runs.supervise import reap, supervise
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

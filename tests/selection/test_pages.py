@@ -8,9 +8,9 @@ from django.utils.html import escape
 
 from curation.models import DatasetVersion, LanguageModel, Rationale, Score
 from tests.training.orchard import make_orchard
-from training.recipe import Recipe
 from training.selection import selections
-from training.versions import preview
+from training.versions.freezing import preview
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ FAKE = [sys.executable, str(Path(__file__).with_name("fake_engine.py"))]
 
 @pytest.fixture(autouse=True)
 def _nobody_goes_down(monkeypatch):
-    from training import supervise
+    from training.runs import supervise
 
     monkeypatch.setattr(supervise, "GOING_DOWN", Event())
 
@@ -74,6 +74,6 @@ def version(project, tmp_path):
 @pytest.fixture
 def train_run(project, version, student):
     """A queued run of supervised fine-tuning that no worker was told of."""
-    from training.launch import launch
+    from training.runs.launch import launch
 
     return launch(project, "train", method="sft", dataset=version, student=student, enqueue=False)

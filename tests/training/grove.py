@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from curation.correcting import correct
 from curation.models import (
     Adjudication,
     DatasetVersion,
@@ -19,12 +18,13 @@ from curation.models import (
     Score,
     User,
 )
+from curation.review.correcting import correct
 from tests.make import make_model, make_question, make_rationale
-from training.evaluate_runs import hash_of_ids
-from training.launch import launch
 from training.models import Checkpoint, Evaluation, EvaluationItem, Run
-from training.recipe import Recipe
-from training.versions import freeze
+from training.runs.evaluate_runs import hash_of_ids
+from training.runs.launch import launch
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 SUMMARY = {"accuracy": 0.75, "accuracy_low": 0.5, "accuracy_high": 0.9, "length_ratio": 1.02}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from curation.models import DatasetVersion, Place, Project, Question, Ranking, Review, Score, User
 from tests.make import make_model, make_question, make_rationale
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 
 def make_orchard(project: Project, people: list[User]) -> None:

@@ -16,7 +16,7 @@ if ahead := os.environ.get("CLOCK_AHEAD"):
 
 django.setup()
 
-from training import supervise as supervising  # noqa: E402
+from training.runs import supervise as supervising  # noqa: E402
 
 supervising.PUSH_EVERY = float(os.environ.get("PUSH_EVERY") or supervising.PUSH_EVERY)
 owner = os.environ.get("OWNER", "doomed")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from training.alarms import RULES, Alarm, alarms, thresholds
+from training.reports.alarms import RULES, Alarm, alarms, thresholds
 
 
 def series(*values: float | None) -> list[tuple[int, float | None]]:

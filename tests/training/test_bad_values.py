@@ -10,13 +10,13 @@ from django.urls import reverse
 from curation.artifacts import remove
 from curation.models import JobStatus, LanguageModel
 from tests.make import make_group
-from training.exporting import ask_for_export
-from training.launch import launch
 from training.models import Run, RunStatus
-from training.recipe import Recipe
-from training.supervise import supervise
+from training.runs.launch import launch
+from training.runs.supervise import supervise
 from training.tasks import run_export
-from training.versions import freeze, left_out_file
+from training.versions.exporting import ask_for_export
+from training.versions.freezing import freeze, left_out_file
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 

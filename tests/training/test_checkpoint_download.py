@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from training.leaving import folder_name
 from training.models import Checkpoint
-from training.process import engine_command
-from training.supervise import supervise
+from training.runs.process import engine_command
+from training.runs.supervise import supervise
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # What a loader of vLLM looks for: the shape, how to stop, the weights, the words.
@@ -44,7 +44,7 @@ def generated(folder: Path) -> str:
 @pytest.fixture
 def trained(project, version, student):
     """A checkpoint of two steps of the real engine."""
-    from training.launch import launch
+    from training.runs.launch import launch
 
     def make(**config) -> Checkpoint:
         wanted = {"epochs": 1, "groups_per_step": 1, "learning_rate": 1e-3, **config}

@@ -7,9 +7,8 @@ import csv
 import pytest
 from django.urls import reverse
 
-from training.launch import launch
 from training.models import Evaluation, EvaluationItem, Metric, ProbeAnswer, Run
-from training.runs_beside import (
+from training.reports.runs_beside import (
     curves_beside,
     evaluation_of,
     figures,
@@ -17,6 +16,7 @@ from training.runs_beside import (
     settings_beside,
     table_of,
 )
+from training.runs.launch import launch
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.training.conftest import FAKE
-from training.costs import costs, unpriced_hosts
 from training.models import Run
-from training.supervise import supervise
+from training.runs.costs import costs, unpriced_hosts
+from training.runs.supervise import supervise
 
 pytestmark = pytest.mark.django_db
 

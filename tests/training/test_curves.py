@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from training.curves import (
+from training.models import Metric, Run
+from training.reports.curves import (
     MOST_POINTS,
     curves,
     grouped_names,
@@ -13,7 +14,6 @@ from training.curves import (
     means,
     seconds_by_step,
 )
-from training.models import Metric, Run
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ import pytest
 
 from curation.models import LanguageModel, Rationale, Score
 from tests.make import make_question, make_rationale
-from training.launch import launch
-from training.supervise import supervise
+from training.runs.launch import launch
+from training.runs.supervise import supervise
 
 ROOT = Path(__file__).resolve().parents[2]
 TEACHER = ROOT / "training" / "demo" / "teacher"

@@ -16,9 +16,9 @@ from training.demo.project import SOURCE, add_questions
 from training.experiments import deeds
 from training.experiments.advance import advance
 from training.experiments.standing import turns
-from training.folders import plain
 from training.models import Experiment, JudgeVerdict, Run, RunStatus
-from training.supervise import supervise
+from training.runs.folders import plain
+from training.runs.supervise import supervise
 
 __all__ = ["server"]  # the fixture
 

@@ -15,8 +15,8 @@ from tests.training.test_experiments import (  # noqa: F401
 )
 from training.experiments import deeds
 from training.experiments.advance import advance
-from training.launch import request_cancel, resume
 from training.models import Experiment, Run
+from training.runs.launch import request_cancel, resume
 
 pytestmark = pytest.mark.django_db
 

@@ -15,17 +15,17 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from curation.judging import submit
-from curation.leases import claim
 from curation.models import DatasetItem, Question, Queue, Rationale, Score
+from curation.queues.leases import claim
+from curation.review.judging import submit
 from tests.make import make_question, make_rationale
 from training.experiments import deeds
 from training.experiments.advance import advance, advance_all, advance_far
 from training.experiments.standing import turns
 from training.experiments.steps import gate_of
-from training.launch import request_cancel
 from training.models import Experiment, Iteration, Run, RunStatus, Webhook
-from training.supervise import supervise
+from training.runs.launch import request_cancel
+from training.runs.supervise import supervise
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENGINE = [sys.executable, str(Path(__file__).with_name("varied_engine.py"))]
@@ -257,8 +257,8 @@ def place_of(experiment: Experiment):
 def test_a_run_of_a_stage_is_refused_a_twin_by_the_database(start):
     from django.db import IntegrityError
 
-    from training.launch import launch
     from training.models import IterationRun
+    from training.runs.launch import launch
 
     experiment = start()
     advance(experiment.pk)
@@ -420,7 +420,7 @@ def test_a_researcher_opens_the_gate_once(at_the_gate, researcher):
 
 def test_the_queue_holds_exactly_the_routed_groups_and_only_their_samples(at_the_gate, annotator):
     at_the_gate(groups=2, anchors=0)
-    from curation.queues import fill
+    from curation.queues.contents import fill
 
     queue = Queue.objects.get()
     assert fill(queue) == 0

@@ -16,9 +16,9 @@ from curation.models import Job, JobStatus
 from tests.training.orchard import make_version
 from training.decoding.prompts import split_completion, user_text
 from training.export import export_format, formats
-from training.exporting import ask_for_export, export_version, perform
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.exporting import ask_for_export, export_version, perform
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 FORMATS = ["dpo", "grpo", "kto", "llamafactory", "openai", "rankings", "sft"]
 

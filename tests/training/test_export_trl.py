@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.orchard import make_version
-from training.exporting import export_version
+from training.versions.exporting import export_version
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}<eos>"

@@ -10,9 +10,9 @@ import pytest
 from curation.models import Rationale, Score
 from tests.make import make_question, make_rationale
 from tests.training.conftest import FAKE
-from training.launch import launch
 from training.models import Evaluation, Run
-from training.supervise import supervise
+from training.runs.launch import launch
+from training.runs.supervise import supervise
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -19,10 +19,10 @@ from django.db.models.functions import Now
 
 from config.store import configured, in_haste
 from curation.store_away import StoreAway, is_away
-from training.fetching import Cache, digest_of
-from training.folders import RunFolder
 from training.models import Worker
-from training.storing import FileGone, GivenUp, patiently
+from training.runs.fetching import Cache, digest_of
+from training.runs.folders import RunFolder
+from training.runs.storing import FileGone, GivenUp, patiently
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tests.training.grove import trained
 from training import hub
 from training.cards import model_card
 from training.leaving import parcel
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 

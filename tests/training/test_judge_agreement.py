@@ -7,14 +7,14 @@ from dataclasses import asdict
 import pytest
 from django.urls import reverse
 
-from curation.judging import rank
 from curation.models import Score
+from curation.review.judging import rank
 from tests.make import make_model, make_question, make_rationale
 from training.experiments import figures
-from training.judge_agreement import agreement, agreement_with_people
-from training.judge_runs import store_verdicts
-from training.launch import launch
 from training.models import RunStatus
+from training.reports.judge_agreement import agreement, agreement_with_people
+from training.runs.judge_runs import store_verdicts
+from training.runs.launch import launch
 
 VERSION = "rating 0123456789ab"
 

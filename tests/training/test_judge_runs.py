@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from curation.judging import rank
 from curation.models import LanguageModel, Ranking, Score
+from curation.review.judging import rank
 from tests.engine.test_endpoint_client import Reply, Server, refused, said, server
 from tests.make import make_question, make_rationale
-from training.judge_runs import store_verdicts
-from training.launch import launch, resume
 from training.models import JudgeVerdict, Run
-from training.supervise import supervise
+from training.runs.judge_runs import store_verdicts
+from training.runs.launch import launch, resume
+from training.runs.supervise import supervise
 
 __all__ = ["server"]  # the fixture
 
@@ -182,7 +182,7 @@ def test_what_was_deleted_meanwhile_is_left_out(project, judge, question):
 
 
 def test_the_bill_follows_the_models_prices(project, judge, question):
-    from training.costs import token_cost
+    from training.runs.costs import token_cost
 
     run = through(project, judge)
     assert run.result["usage"] == {"prompt": 60, "completion": 27}
@@ -195,7 +195,7 @@ def test_the_bill_follows_the_models_prices(project, judge, question):
 def test_what_was_asked_before_it_failed_is_paid_for_at_the_price_of_that_day(
     project, judge, question, server
 ):
-    from training.costs import token_cost
+    from training.runs.costs import token_cost
 
     server.reply = lambda number, body: refused(401) if number == 3 else by_worth(number, body)
     run = through(project, judge, "failed", concurrency=1)

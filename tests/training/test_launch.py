@@ -8,8 +8,8 @@ from django.core.management import CommandError, call_command
 
 from curation.models import LanguageModel, Project
 from tests.make import make_model, make_question
-from training.launch import launch
 from training.models import Preset, Run
+from training.runs.launch import launch
 
 pytestmark = pytest.mark.django_db
 

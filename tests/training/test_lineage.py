@@ -15,8 +15,8 @@ from training.lineage.drawing import picture_of_checkpoint, picture_of_rationale
 from training.lineage.left_out import reason
 from training.lineage.picture import Box, Picture
 from training.models import Checkpoint
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +79,7 @@ def test_the_reason_is_found_wherever_it_stands_in_the_file(project):
 
 def test_a_version_whose_list_is_gone_says_so(grove):
     from curation.artifacts import remove
-    from training.versions import left_out_file
+    from training.versions.freezing import left_out_file
 
     remove(left_out_file(grove.versions[0]))
     reasons = [one.reason for one in reached_by(grove, 1).versions]

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from training.launch import launch
 from training.models import Metric, Run
-from training.process import engine_command
-from training.supervise import reap, supervise
+from training.runs.launch import launch
+from training.runs.process import engine_command
+from training.runs.supervise import reap, supervise
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.urls import reverse
 
-from training import rehearsing, workers
 from training.models import Rehearsal, Run
-from training.rehearsing import ask_for_rehearsal, perform, runs_of_tokens
+from training.runs import rehearsing, workers
+from training.runs.rehearsing import ask_for_rehearsal, perform, runs_of_tokens
 
 pytestmark = pytest.mark.django_db
 

@@ -11,12 +11,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from training.forms import LaunchForm, warnings_about
-from training.group_table import store_rounds
-from training.launch import launch, request_cancel
+from training.forms.runs import LaunchForm, warnings_about
 from training.methods import methods
 from training.models import Evaluation, EvaluationItem, Metric, Preset, Run, Worker
-from training.probes import store_probes
+from training.reports.group_table import store_rounds
+from training.reports.probes import store_probes
+from training.runs.launch import launch, request_cancel
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -526,7 +526,7 @@ def test_the_web_process_never_imports_torch():
         "import sys, config.wsgi\n"
         "from django.urls import get_resolver\n"
         "get_resolver().url_patterns and get_resolver()._populate()\n"
-        "import training.forms, training.tasks, training.methods\n"
+        "import training.forms.runs, training.tasks, training.methods\n"
         "training.methods.methods()\n"
         "heavy = {'torch', 'transformers', 'datasets', 'accelerate'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -13,11 +13,11 @@ from curation.ingest.load import Loader
 from curation.models import Rationale, Score
 from curation.signals import rationales_stored
 from tests.make import make_question, make_rationale
-from training import workers
-from training.launch import launch
 from training.models import Scored
-from training.scoring import SETTLED, score, tell_of_the_unscored, unscored
-from training.supervise import supervise
+from training.runs import workers
+from training.runs.launch import launch
+from training.runs.scoring import SETTLED, score, tell_of_the_unscored, unscored
+from training.runs.supervise import supervise
 
 pytestmark = pytest.mark.django_db
 

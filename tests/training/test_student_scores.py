@@ -12,14 +12,14 @@ from django.urls import reverse
 from curation.models import LanguageModel, Rationale, Score
 from tests.make import make_question, make_rationale
 from training.demo.problems import demo_problems
-from training.folders import RunFolder
-from training.launch import launch
 from training.models import Run
-from training.readback import ReadBack
-from training.recipe import Recipe, in_words
-from training.scoring import score
-from training.supervise import supervise
-from training.versions import freeze, preview, rows_of
+from training.runs.folders import RunFolder
+from training.runs.launch import launch
+from training.runs.readback import ReadBack
+from training.runs.scoring import score
+from training.runs.supervise import supervise
+from training.versions.freezing import freeze, preview, rows_of
+from training.versions.recipe import Recipe, in_words
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,7 +113,7 @@ def test_only_what_is_new_is_scored(project, student, rationales, monkeypatch):
         }
         for one in rationales
     ]
-    from training.student_scores import store_scores, to_score
+    from training.runs.student_scores import store_scores, to_score
 
     store_scores(first, rows[:-2])
     assert list(to_score(first, Rationale.objects.all())) == rationales[-2:]
@@ -128,7 +128,7 @@ def test_only_what_is_new_is_scored(project, student, rationales, monkeypatch):
 
 
 def test_the_engine_reads_the_chosen_rationales_alone(project, student, rationales, tmp_path):
-    from training.layout import lay_out
+    from training.runs.layout import lay_out
 
     question = rationales[0].question
     make_rationale(question, "a student's", role="student")

@@ -18,11 +18,11 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.training.conftest import FAKE
-from training import supervise as supervising
-from training.launch import launch, request_cancel
 from training.models import Metric, Run
-from training.process import command_line
-from training.supervise import reap, supervise
+from training.runs import supervise as supervising
+from training.runs.launch import launch, request_cancel
+from training.runs.process import command_line
+from training.runs.supervise import reap, supervise
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,7 +181,7 @@ def test_sigterm_to_a_run_in_this_process_leaves_it_resumable(train_run, other_p
     code = (
         "import django; django.setup()\n"
         "import signal, sys\n"
-        "from training import supervise as s\n"
+        "from training.runs import supervise as s\n"
         "signal.signal(signal.SIGTERM, lambda *_: s.GOING_DOWN.set())\n"
         "s.supervise(int(sys.argv[1]), 'polite', command=sys.argv[2:], poll=0.05, enqueue=False)"
     )

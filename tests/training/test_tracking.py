@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.training.conftest import FAKE
-from training.launch import launch
 from training.models import Run
-from training.supervise import supervise
+from training.runs.launch import launch
+from training.runs.supervise import supervise
 from training.tracking import NoTracker, Reports, open_tracker, title
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -10,8 +10,8 @@ from django.urls import reverse
 from curation.models import DatasetVersion, Job
 from tests.training.orchard import make_orchard
 from training.models import Run
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 RECIPE = {
     "selection": "everything",
@@ -185,7 +185,7 @@ def test_an_export_is_queued_with_what_was_chosen(
 
 
 def test_an_export_that_goes_on_is_looked_at_again(client, version, viewer):
-    from training.exporting import ask_for_export
+    from training.versions.exporting import ask_for_export
 
     job = ask_for_export(version, "sft", {}, False, None)
     client.force_login(viewer)

@@ -14,9 +14,9 @@ from curation.models import DatasetItem, Place, Question, Ranking, Rationale, Re
 from tests.make import make_model, make_question, make_rationale
 from training.decoding.record import Question as SeamQuestion
 from training.models import Run
-from training.recipe import Recipe, in_words
-from training.storing import read_lines
-from training.versions import freeze, left_out_file, preview, rows_of, twins
+from training.runs.storing import read_lines
+from training.versions.freezing import freeze, left_out_file, preview, rows_of, twins
+from training.versions.recipe import Recipe, in_words
 
 LONG = "Mia has three red apples and her brother gives her {} green pears on every single morning"
 

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from training import webhooks
 from training.models import Delivery, Run, Subscription, Webhook
-from training.recipe import Recipe
-from training.versions import freeze
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 from training.webhooks import announce, deliver, deliver_again, is_public, pause_after, secret_of
 
 pytestmark = pytest.mark.django_db
@@ -323,7 +323,7 @@ def test_a_version_that_is_made_is_told_of_and_one_that_is_not_is_not(project, w
 
 @pytest.mark.parametrize(("status", "event"), [("done", "run.finished"), ("failed", "run.failed")])
 def test_a_run_that_ends_is_told_of(train_run, webhook, status, event):
-    from training.supervise import Attempt
+    from training.runs.supervise import Attempt
 
     assert train_run.claim("tester")
     attempt = Attempt(train_run, [], 0.1, enqueue=False)
@@ -336,7 +336,7 @@ def test_a_run_that_ends_is_told_of(train_run, webhook, status, event):
 
 
 def test_a_cancelled_run_is_no_news(train_run, webhook):
-    from training.supervise import Attempt
+    from training.runs.supervise import Attempt
 
     assert train_run.claim("tester")
     Attempt(train_run, [], 0.1, enqueue=False).end("cancelled")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.make import make_question, make_rationale
-from training.launch import launch
 from training.models import Run, Worker
-from training.workers import probe_device, worker_name
+from training.runs.launch import launch
+from training.runs.workers import probe_device, worker_name
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_a_launch_without_a_broker_waits_and_is_told_of_later(project, monkeypat
 def test_the_device_is_named_without_torch():
     code = (
         "import django; django.setup()\n"
-        "import sys, training.workers as w\n"
+        "import sys, training.runs.workers as w\n"
         "print(w.probe_device().name)\n"
         "assert 'torch' not in sys.modules"
     )

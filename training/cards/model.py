@@ -13,11 +13,11 @@ import shlex
 from typing import Any
 
 from curation.models import Figure, LanguageModel, Measure, Project, Window
-from training.comparison import MEASURES, cell
 from training.export.card import coded, table
 from training.lineage.checkpoint import CheckpointLineage, lineage_of
 from training.methods import method as find_method
 from training.models import Checkpoint, Evaluation, Run
+from training.reports.comparison import MEASURES, cell
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 SHORT = 12  # digits of a hash that a table shows

@@ -17,8 +17,6 @@ from typing import Any
 from django.db.models import QuerySet
 from rich.console import Console
 
-from curation.judging import submit
-from curation.leases import claim
 from curation.models import (
     Assignment,
     DatasetVersion,
@@ -33,17 +31,19 @@ from curation.models import (
     Role,
     User,
 )
-from curation.queues import Filter, fill
+from curation.queues.contents import Filter, fill
+from curation.queues.leases import claim
+from curation.review.judging import submit
 from training.decoding.prompts import completion_text
 from training.demo.annotator import judge
 from training.demo.project import GUIDELINES, add_models, add_questions
 from training.export import formats
-from training.exporting import ask_for_export, perform
-from training.inline import Unfinished, see_through
-from training.launch import launch
 from training.models import Run
-from training.recipe import Recipe
-from training.versions import freeze
+from training.runs.inline import Unfinished, see_through
+from training.runs.launch import launch
+from training.versions.exporting import ask_for_export, perform
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 
 TRAIN, TEST = 160, 200
 LENGTH = 128  # tokens; no derivation needs more

@@ -11,7 +11,7 @@ from django.db import transaction
 from rich.console import Console
 
 from curation.models import Project, Queue, User
-from curation.queues import Filter, fill
+from curation.queues.contents import Filter, fill
 from training.demo.project import (
     GUIDELINES,
     add_members,
@@ -20,9 +20,9 @@ from training.demo.project import (
     add_questions,
 )
 from training.experiments.deeds import DEFAULTS
-from training.inline import see_through
-from training.launch import launch
 from training.models import Run, RunStatus
+from training.runs.inline import see_through
+from training.runs.launch import launch
 
 SLUG = "demo"
 TRAIN, TEST, ASKED = 240, 120, 48

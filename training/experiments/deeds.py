@@ -13,7 +13,6 @@ from curation.models import LanguageModel, Project, Question, Rationale, User
 from training.experiments.advance import advance_soon, begin_next
 from training.experiments.plan import ExperimentPlan
 from training.experiments.steps import close_queue, run_of
-from training.launch import faults, refuse_bad_settings, request_cancel
 from training.models import (
     Experiment,
     ExperimentStatus,
@@ -23,6 +22,7 @@ from training.models import (
     Stage,
     StageStatus,
 )
+from training.runs.launch import faults, refuse_bad_settings, request_cancel
 
 RUNNING, PAUSED = ExperimentStatus.RUNNING, ExperimentStatus.PAUSED
 DONE, STOPPED = ExperimentStatus.DONE, ExperimentStatus.STOPPED

@@ -12,8 +12,8 @@ from curation.models import Place, Ranking
 from training.experiments.groups import judged_by, verified
 from training.experiments.samples import plan_of, questions_of, samples_of
 from training.experiments.stopping import Compared, Shares, gain, win_rate
-from training.judge_agreement import tau_with_people
 from training.models import Evaluation, EvaluationItem, Iteration, Run
+from training.reports.judge_agreement import tau_with_people
 
 KEPT = (
     "accuracy", "accuracy_low", "accuracy_high", "sampled_accuracy", "sampled_accuracy_low",

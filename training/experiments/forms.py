@@ -15,7 +15,7 @@ from curation.forms.gone import GONE
 from curation.models import LanguageModel, Project, User
 from training.experiments.deeds import begin
 from training.experiments.plan import ExperimentPlan, method_choices, own_fields
-from training.forms import QUIET_GROUPS, field_of, group_of, reading, shown
+from training.forms.runs import QUIET_GROUPS, field_of, group_of, reading, shown
 from training.models import Experiment
 
 PREFIX = "set-"

@@ -14,16 +14,16 @@ from hashlib import sha256
 from typing import Any
 
 from curation.models import Score
-from training.candidates import known
 from training.decoding.record import JudgeRanking, Question
 from training.experiments.plan import ExperimentPlan
 from training.experiments.rewards import Composed, Group, Judged, composed
 from training.experiments.samples import plan_of
 from training.models import Iteration
-from training.recipe import Recipe
 from training.rewards.composed import SCORER
 from training.rewards.reliability import reliability
 from training.selection.record import Asked, Candidate
+from training.versions.candidates import known
+from training.versions.recipe import Recipe
 
 
 def compose(iteration: Iteration, recipe: Recipe) -> dict[str, Any]:

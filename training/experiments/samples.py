@@ -10,9 +10,9 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from curation.models import Question, Rationale
-from training import layout
 from training.experiments.plan import ExperimentPlan
 from training.models import Iteration, Run, Stage
+from training.runs import layout
 
 
 def plan_of(iteration: Iteration) -> ExperimentPlan:

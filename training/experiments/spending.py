@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from training.costs import Cost, costs, tokens_drawn
 from training.models import Run, RunKind
-from training.telling import elapsed
+from training.reports.telling import elapsed
+from training.runs.costs import Cost, costs, tokens_drawn
 
 
 @dataclass(frozen=True)

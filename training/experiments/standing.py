@@ -19,7 +19,7 @@ from training.models import (
     Stage,
     StageStatus,
 )
-from training.telling import Standing, standing
+from training.reports.telling import Standing, standing
 
 CHIPS = {
     ExperimentStatus.RUNNING: "info",
@@ -141,7 +141,7 @@ def choices(experiment: Experiment, last: Iteration | None) -> dict[str, bool]:
 
 def plan_rows(plan: ExperimentPlan) -> list[dict[str, Any]]:
     """The plan for reading, and what of it somebody chose."""
-    from training.forms import shown
+    from training.forms.runs import shown
 
     rows = []
     for name, info in ExperimentPlan.model_fields.items():

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from curation import leases
 from curation.models import LanguageModel, Project, Question, Queue
-from curation.queues import Filter, add
-from training import scoring
+from curation.queues import leases
+from curation.queues.contents import Filter, add
 from training.experiments import figures
 from training.experiments.gate import Gate, enough
 from training.experiments.groups import shown_groups
@@ -26,10 +25,11 @@ from training.experiments.judged import compose
 from training.experiments.plan import MOST_CARDS, ExperimentPlan
 from training.experiments.routing import anchors, route
 from training.experiments.samples import plan_of, questions_of, sample_runs, samples_of
-from training.launch import launch
 from training.models import Iteration, IterationRun, Run, RunStatus, Stage
-from training.recipe import Recipe
-from training.versions import freeze
+from training.runs import scoring
+from training.runs.launch import launch
+from training.versions.freezing import freeze
+from training.versions.recipe import Recipe
 from training.webhooks import announce_gate
 
 

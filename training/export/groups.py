@@ -32,7 +32,7 @@ class Said(Completion):
 
 
 class Line(Question):
-    """A line of dataset.jsonl as `training.versions` writes it."""
+    """A line of dataset.jsonl as `training.versions.freezing` writes it."""
 
     question_id: str | None = None
     thought: str | None = None

@@ -10,8 +10,8 @@ import json
 from typing import IO, Any
 
 from curation.models import DatasetVersion, Rationale
-from training.storing import FileGone, opened
-from training.versions import left_out_file
+from training.runs.storing import FileGone, opened
+from training.versions.freezing import left_out_file
 
 NOT_YET = "It was not written yet"
 GONE = "Its list of what was left out is gone from the artifact store"

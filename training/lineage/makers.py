@@ -19,7 +19,7 @@ from django.core.cache import cache
 from django.db import connection
 
 from curation.models import DatasetVersion
-from training.recipe import MODELS, PEOPLE, Recipe
+from training.versions.recipe import MODELS, PEOPLE, Recipe
 
 SHOWN = 50  # of lists that grow with the data
 LONGEST_PROMPT = 4000

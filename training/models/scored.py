@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 
 class Scored(models.Model):
-    """One row, moved on by `training.scoring`: every rationale up to the key `up_to` is scored.
+    """One row, moved on by `training.runs.scoring`: all rationales up to `up_to` are scored.
 
     `seen` is the highest key there was at `seen_at`. Once that is a while ago, no transaction is
     open that could still bring a key below it.

@@ -10,7 +10,7 @@ from curation.access import get_project_for
 from curation.requests import Request
 from training.leaving import folder_name, in_a_zip, parcel
 from training.models import Checkpoint
-from training.storing import FileGone
+from training.runs.storing import FileGone
 
 
 def checkpoint_download(request: Request, slug: str, pk: int) -> HttpResponseBase:

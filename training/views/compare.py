@@ -12,8 +12,8 @@ from django.shortcuts import render
 from curation.access import get_project_for
 from curation.models import Project
 from curation.requests import Request, whole_number
-from training import runs_beside as beside
 from training.models import Run
+from training.reports import runs_beside as beside
 
 
 def run_compare(request: Request, slug: str) -> HttpResponse:

@@ -8,8 +8,8 @@ from django.shortcuts import get_object_or_404, render
 
 from curation.access import get_project_for
 from curation.requests import Request, whole_number
-from training.comparison import comparable, latest_evaluations, side_by_side
 from training.models import Evaluation, EvaluationItem
+from training.reports.comparison import comparable, latest_evaluations, side_by_side
 
 SHOWING = {
     "": ("all", {}),

@@ -22,7 +22,7 @@ from training.experiments import deeds
 from training.experiments.forms import ExperimentForm, chosen_method
 from training.experiments.plan import ExperimentPlan, method_choices
 from training.experiments.standing import CHIPS, choices, plan_rows, sentence, turns
-from training.forms import resolved_rows
+from training.forms.runs import resolved_rows
 from training.methods import method as find_method
 from training.models import Experiment, ExperimentStatus, Iteration
 

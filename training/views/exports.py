@@ -14,8 +14,8 @@ from curation.access import get_project_for
 from curation.models import DatasetVersion
 from curation.requests import Request
 from training.export import formats
-from training.exporting import ask_for_export, exports_of
-from training.recipe_form import ExportForm
+from training.forms.versions import ExportForm
+from training.versions.exporting import ask_for_export, exports_of
 
 
 def export_new(request: Request, slug: str, number: int, name: str) -> HttpResponse:

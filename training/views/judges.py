@@ -7,8 +7,8 @@ from django.shortcuts import render
 
 from curation.access import get_project_for
 from curation.requests import Request
-from training.judge_agreement import MOST
-from training.judges import judges_of
+from training.reports.judge_agreement import MOST
+from training.reports.judges import judges_of
 
 
 def judge_list(request: Request, slug: str) -> HttpResponse:

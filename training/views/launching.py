@@ -14,14 +14,14 @@ from django.views.decorators.http import require_POST
 from curation.access import get_project_for
 from curation.models import Project
 from curation.requests import Request, whole_number
-from training import rehearsing
-from training.forms import FRAME, KindForm, LaunchForm, shown_config, warnings_about
-from training.launch import launch
+from training.forms.runs import FRAME, KindForm, LaunchForm, shown_config, warnings_about
 from training.models import Preset, Rehearsal, RehearsalStatus, RunKind
-from training.plans import config_class
-from training.presets import save_settings_of
+from training.runs import rehearsing
+from training.runs.launch import launch
+from training.runs.plans import config_class
+from training.runs.presets import save_settings_of
+from training.runs.workers import anyone_alive
 from training.views.runs import run_of
-from training.workers import anyone_alive
 
 RESEARCH = "curation.research"
 

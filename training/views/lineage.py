@@ -8,10 +8,10 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 
 from curation.access import get_project_for
-from curation.dossier import is_blind_for
+from curation.browsing.dossier import is_blind_for
 from curation.models import Project, Rationale
-from curation.rendering import markdown
 from curation.requests import Request
+from curation.text.rendering import markdown
 from training.cards import model_card
 from training.cards.model import without_front_matter
 from training.lineage import checkpoint as checkpoints

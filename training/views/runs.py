@@ -14,13 +14,15 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import push_url
 
 from curation.access import get_project_for
-from curation.keyset import Order, page
+from curation.browsing.keyset import Order, page
 from curation.models import Project
 from curation.requests import Request, whole_number
-from training import run_log
-from training.alarms import WATCHED, alarms, thresholds
-from training.costs import costs, unpriced_hosts
-from training.curves import (
+from training.forms.runs import resolved_rows, warnings_about
+from training.methods import methods
+from training.models import Run, RunKind, RunStatus
+from training.reports import run_log
+from training.reports.alarms import WATCHED, alarms, thresholds
+from training.reports.curves import (
     SHOWN_FIRST,
     curves,
     grouped_names,
@@ -28,16 +30,14 @@ from training.curves import (
     last_values,
     means,
 )
-from training.folders import read_facts
-from training.forms import resolved_rows, warnings_about
-from training.group_table import shown
-from training.launch import request_cancel, resume
-from training.methods import methods
-from training.models import Run, RunKind, RunStatus
-from training.plans import config_class
-from training.probes import probed
-from training.samples import samples_of
-from training.telling import standing
+from training.reports.group_table import shown
+from training.reports.probes import probed
+from training.reports.samples import samples_of
+from training.reports.telling import standing
+from training.runs.costs import costs, unpriced_hosts
+from training.runs.folders import read_facts
+from training.runs.launch import request_cancel, resume
+from training.runs.plans import config_class
 
 PARTS = {"status", "log", "samples", "groups", "probes", "alarms"}
 CHOSEN_BY = {"groups": {"round", "step", "group"}, "probes": {"probe"}}  # in the address

@@ -16,12 +16,12 @@ from curation.access import get_project_for
 from curation.models import DatasetVersion, Project
 from curation.requests import Request, whole_number
 from training.export import formats
+from training.forms.versions import RecipeForm
 from training.models import Checkpoint
-from training.naming import names_in, with_names
-from training.recipe import Recipe, in_words
-from training.recipe_form import RecipeForm
-from training.storing import FileGone, opened, pieces
-from training.versions import freeze, left_out_file, preview, sample, twins
+from training.runs.storing import FileGone, opened, pieces
+from training.versions.freezing import freeze, left_out_file, preview, sample, twins
+from training.versions.naming import names_in, with_names
+from training.versions.recipe import Recipe, in_words
 from training.views.exports import exports_context
 
 

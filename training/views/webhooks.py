@@ -12,9 +12,9 @@ from django.views.decorators.http import require_POST
 from curation.access import get_project_for
 from curation.models import Project
 from curation.requests import Request
+from training.forms.webhooks import SubscriptionForm, WebhookForm
 from training.models import Delivery, Subscription, Webhook
 from training.models.webhook import new_salt
-from training.webhook_forms import SubscriptionForm, WebhookForm
 from training.webhooks import deliver_again, mail_is_set, ping, secret_of
 
 SECTION = {"section": "notices"}

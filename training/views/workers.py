@@ -8,7 +8,7 @@ from django.shortcuts import render
 from curation.access import get_project_for
 from curation.requests import Request
 from training.models import HostClass, Run, RunStatus, Worker
-from training.workers import queue_lengths
+from training.runs.workers import queue_lengths
 
 
 def worker_list(request: Request, slug: str) -> HttpResponse:

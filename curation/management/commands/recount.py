@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from curation.counters import recount
 from curation.models import Queue
+from curation.queues.counters import recount
 
 
 class Command(BaseCommand):

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from training.demo import loop, seed
-from training.inline import Unfinished, speak_only_of_trouble
 from training.management.commands.launch import parsed
+from training.runs.inline import Unfinished, speak_only_of_trouble
 
 COLUMNS = {
     "accuracy": "accuracy, greedy",

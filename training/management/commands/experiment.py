@@ -14,14 +14,14 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from curation.models import Project
-from training import workers
 from training.experiments.advance import advance_far
 from training.experiments.deeds import begin, usual_plan, worries
 from training.experiments.plan import ExperimentPlan
 from training.experiments.standing import sentence
-from training.inline import Unfinished, see_through, speak_only_of_trouble
 from training.management.commands.launch import model_of, parsed
 from training.models import Experiment, ExperimentStatus, Run, RunStatus
+from training.runs import workers
+from training.runs.inline import Unfinished, see_through, speak_only_of_trouble
 
 POLL = 1.0
 

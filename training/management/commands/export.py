@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from curation.models import DatasetVersion
 from training.export import export_format, formats
-from training.exporting import export_version
 from training.management.commands.snapshot import find_project, pairs
+from training.versions.exporting import export_version
 
 
 class Command(BaseCommand):

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from curation.models import DatasetVersion, LanguageModel, Project
-from training import workers
-from training.forms import warnings_about
-from training.inline import Unfinished, see_through, speak_only_of_trouble
-from training.launch import launch, request_cancel
+from training.forms.runs import warnings_about
 from training.models import HostClass, Preset, Rehearsal, Run, RunKind, RunStatus
-from training.plans import config_class
-from training.rehearsing import ask_for_rehearsal, perform
+from training.runs import workers
+from training.runs.inline import Unfinished, see_through, speak_only_of_trouble
+from training.runs.launch import launch, request_cancel
+from training.runs.plans import config_class
+from training.runs.rehearsing import ask_for_rehearsal, perform
 
 
 class Command(BaseCommand):

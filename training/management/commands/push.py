@@ -13,7 +13,7 @@ from curation.models import DatasetVersion, Project
 from training import hub
 from training.export import export_format
 from training.models import Checkpoint
-from training.storing import FileGone
+from training.runs.storing import FileGone
 
 
 class Command(BaseCommand):

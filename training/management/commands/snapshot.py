@@ -8,10 +8,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import ValidationError
 
 from curation.models import DatasetVersion, Project
-from training.naming import names_in, with_names
-from training.recipe import Recipe, first_fault
 from training.selection import selection, selections
-from training.versions import freeze, twins
+from training.versions.freezing import freeze, twins
+from training.versions.naming import names_in, with_names
+from training.versions.recipe import Recipe, first_fault
 
 
 class Command(BaseCommand):

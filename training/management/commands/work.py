@@ -15,8 +15,8 @@ from celery import signals
 from django.core.management.base import BaseCommand, CommandError
 
 from config.celery import CLOCK, app
-from training import supervise, workers
 from training.models import HostClass
+from training.runs import supervise, workers
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""Finding questions and rationales, and acting on many of them."""

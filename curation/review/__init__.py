@@ -1,0 +1,1 @@
+"""What people do to rationales: rank, accept, correct, remark, decide."""

@@ -1,0 +1,1 @@
+"""Reasoning as text: rendered safely, cut into steps, compared."""

@@ -1,0 +1,1 @@
+"""What pages tell of runs: curves, groups, alarms, comparisons, judges."""

@@ -1,0 +1,1 @@
+"""The life of a run: planned, launched, laid out, supervised, read back."""

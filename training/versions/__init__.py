@@ -1,0 +1,1 @@
+"""Dataset versions: a recipe, what it chooses, the frozen file, its exports."""
