@@ -244,6 +244,33 @@ def test_a_connection_dropped_after_the_last_word_costs_nothing(train_run, monke
     assert next(drops, None) is None
 
 
+@pytest.mark.parametrize("when", ["the last rows are read", "the run is ended"])
+def test_a_connection_dropped_after_the_engine_has_ended_costs_nothing(
+    train_run, monkeypatch, when
+):
+    """Before, the run was given back to the queue and its end found once more."""
+    owner, name = {
+        "the last rows are read": (supervising.ReadBack, "read"),
+        "the run is ended": (supervising.Attempt, "finish_well"),
+    }[when]
+    deed, drops = getattr(owner, name), iter([drop_own_connection])
+
+    def dropped_once(it, *args) -> None:
+        folder = args[0] if args else it.folder
+        if (folder.path / "result.json").exists():
+            next(drops, int)()
+        deed(it, *args)
+
+    monkeypatch.setattr(owner, name, dropped_once)
+    try:
+        assert run_it(train_run) == "done"
+    finally:
+        connection.close()
+        connection.close_pool()
+    train_run.refresh_from_db()
+    assert (train_run.attempt, next(drops, None)) == (1, None)
+
+
 def drop_own_connection() -> None:
     with suppress(OperationalError), connection.cursor() as cursor:
         cursor.execute("select pg_terminate_backend(pg_backend_pid())")

@@ -180,9 +180,9 @@ class Attempt:
             raise
         finally:
             process.kill(engine)
-        reader.read()
+        self.in_the_end(reader.read)
         reader.reports.close()
-        self.judge(code, folder)
+        self.in_the_end(lambda: self.judge(code, folder))
 
     def reference(self, folder: RunFolder) -> str | None:
         """What an experiment holds the run to, brought to this host if it lies elsewhere."""
@@ -302,6 +302,16 @@ class Attempt:
             raise error
         log.warning("database_away", run=self.run.pk, error=str(error))
         connection.close_if_unusable_or_obsolete()
+
+    def in_the_end(self, deed: Callable[[], None]) -> None:
+        """What is left once the engine has ended; it may be done twice, and is done again where
+        the database left in the middle."""
+        while True:
+            try:
+                return deed()
+            except OperationalError as error:
+                self.bear(error)
+                time.sleep(self.poll)
 
     def outlast(self, error: OperationalError) -> None:
         """The database stayed away and the engine is ended. When it answers again, give the run
