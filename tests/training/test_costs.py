@@ -99,3 +99,12 @@ def test_a_run_and_its_second_attempt_leave_what_they_took(train_run, settings):
     assert (first.number, first.host, first.price, first.currency) == (1, "oak:gpu", 2.0, "EUR")
     assert second.number == 2
     assert first.started_at < first.seen_at <= second.started_at < second.seen_at
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ends", [[], ["--die-at", "30"]], ids=["done", "killed"])
+def test_an_attempt_is_billed_to_its_end(train_run, ends):
+    """Not to the last renewal of its lease, seconds before."""
+    options = ["--steps", "31", "--pause", "0.05", *ends]
+    supervise(train_run.pk, "oak:gpu/1/a", command=[*FAKE, *options], poll=0.05, enqueue=False)
+    assert train_run.attempts.get().took >= timedelta(seconds=29 * 0.05)

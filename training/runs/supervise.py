@@ -367,15 +367,18 @@ class Attempt:
         """Queue the run again if attempts remain; otherwise `why` is its error."""
         if self.run.attempt >= self.run.max_attempts:
             return self.end(RunStatus.FAILED, error=why)
+        self.run.renew()  # a sign of life: the attempt is billed up to here
         queue_again(self.run, self.enqueue)
 
     def give_back(self) -> None:
         """The worker goes down: the attempt does not count against the run."""
         Run.objects.filter(pk=self.run.pk).update(max_attempts=F("max_attempts") + 1)
+        self.run.renew()
         queue_again(self.run, self.enqueue)
 
     @transaction.atomic
     def end(self, status: str, *, error: str = "", result: dict | None = None) -> None:
+        self.run.renew()
         if self.run.finish(status, error=error[:2000], result=result):
             announce_run(self.run)
         else:
