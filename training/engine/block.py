@@ -83,8 +83,10 @@ def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def allow_recomputing(model: Any) -> None:
-    """Prepare the model's layers for `recomputed`."""
-    model.activation_checkpointing_enable({"use_reentrant": False})
+    """Prepare the model's layers for `recomputed`; older transformers, as a GPU host may have
+    them, know it under another name."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 @contextmanager
