@@ -168,35 +168,32 @@ class Run(models.Model):
             RunAttempt.begin(self, owner)
         return claimed == 1
 
-    def renew(self) -> bool:
-        """Keep the lease; False if somebody else has taken the run since."""
-        kept = Run.objects.filter(
+    def held(self) -> models.QuerySet[Run]:
+        """This run for as long as nobody else has taken it since: what is compared and swapped."""
+        return Run.objects.filter(
             pk=self.pk,
             status=RunStatus.RUNNING,
             lease_owner=self.lease_owner,
             attempt=self.attempt,
-        ).update(lease_until=Now() + LEASE, heartbeat_at=Now())
+        )
+
+    def renew(self) -> bool:
+        """Keep the lease; False if somebody else has taken the run since."""
+        kept = self.held().update(lease_until=Now() + LEASE, heartbeat_at=Now())
         if kept:
             self.attempts.filter(number=self.attempt).update(seen_at=Now())
         return kept == 1
 
     def finish(self, status: str, *, error: str = "", result: dict | None = None) -> bool:
         """Compare-and-swap from running to an end, by the owner of the lease alone."""
-        return (
-            Run.objects.filter(
-                pk=self.pk,
-                status=RunStatus.RUNNING,
-                lease_owner=self.lease_owner,
-                attempt=self.attempt,
-            ).update(
-                status=status,
-                error=error,
-                result=result if result is not None else self.result,
-                finished_at=Now(),
-                lease_until=None,
-            )
-            == 1
+        ended = self.held().update(
+            status=status,
+            error=error,
+            result=result if result is not None else self.result,
+            finished_at=Now(),
+            lease_until=None,
         )
+        return ended == 1
 
 
 class RunAttempt(models.Model):

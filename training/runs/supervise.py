@@ -437,9 +437,7 @@ def no_room(path: Path) -> str:
 
 def queue_again(run: Run, enqueue: bool) -> bool:
     """Compare-and-swap from running to queued by whoever holds, or has lost, the lease."""
-    freed = Run.objects.filter(
-        pk=run.pk, status=RunStatus.RUNNING, attempt=run.attempt, lease_owner=run.lease_owner
-    ).update(status=RunStatus.QUEUED, lease_until=None)
+    freed = run.held().update(status=RunStatus.QUEUED, lease_until=None)
     if freed and enqueue:
         tell_a_worker(run)
     return freed == 1
