@@ -1,4 +1,4 @@
-"""The artifact store does not answer: a page that says so, instead of a failure of ours.
+"""The artifact store does not answer or refuses: a page says so, instead of a failure of ours.
 
 The record lies in the database and is whole; what cannot be shown for now is what lies in files:
 logs, groups of completions, downloads, uploads.
@@ -26,7 +26,8 @@ class StoreAway:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """The page, where the error is the store's; any other is left to Django."""
-        if not isinstance(error, store_away.StoreAway):
+        if not isinstance(error, (store_away.StoreAway, store_away.StoreRefuses)):
             return None
-        log.warning("artifact_store_away", error=str(error)[:300])
-        return render(request, "503.html", status=503)
+        refused = isinstance(error, store_away.StoreRefuses)
+        log.warning("artifact_store_away", refused=refused, error=str(error))
+        return render(request, "503.html", {"refused": refused}, status=503)

@@ -1,8 +1,9 @@
-"""The artifact store does not answer: told from our own failures by where it happens.
+"""The artifact store does not answer, or refuses: told from our own failures by where it happens.
 
 Each client of a store has errors of its own. `Told` stands before a file system of fsspec and the
-files it opens: whatever fails in a call of theirs, and is neither an answer (no such file, not
-yours) nor a mistake in the call, is `StoreAway`. Nothing else needs to know any client.
+files it opens: whatever fails in a call of theirs, and is neither an answer (no such file) nor a
+mistake in the call, is `StoreAway`; "not yours" is `StoreRefuses`. Nothing else needs to know any
+client.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ class StoreAway(OSError):
     """The artifact store did not answer for as long as we were willing to wait."""
 
 
+class StoreRefuses(PermissionError):
+    """The artifact store answers that our keys do not open this."""
+
+
 def is_away(error: Exception) -> bool:
     """Whether what a file system raised may mend itself: an error of the system that is no answer,
     or one that its client brings along. Python's other errors are mistakes in the call."""
@@ -34,8 +39,12 @@ def asking() -> Iterator[None]:
     """What the store alone does stands in this block."""
     try:
         yield
-    except StoreAway:
+    except (StoreAway, StoreRefuses):
         raise
+    except PermissionError as error:
+        raise StoreRefuses(
+            f"The artifact store refuses ({first_words(error)}); look at the keys in ARTIFACTS_URL."
+        ) from error
     except Exception as error:
         if not is_away(error):
             raise
@@ -43,8 +52,11 @@ def asking() -> Iterator[None]:
 
 
 def in_words(error: Exception) -> str:
-    first = " ".join(str(error).split())[:300] or type(error).__name__
-    return f"The artifact store does not answer ({first})."
+    return f"The artifact store does not answer ({first_words(error)})."
+
+
+def first_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 class Told:

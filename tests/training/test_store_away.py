@@ -13,7 +13,7 @@ from django.urls import reverse
 from fsspec.spec import AbstractFileSystem
 
 from curation.artifacts import filesystem, local_path, open_artifact, size
-from curation.store_away import StoreAway
+from curation.store_away import StoreAway, StoreRefuses, is_away
 from training.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -47,9 +47,19 @@ class Away(AbstractFileSystem):
         return Breaking()
 
 
+class Refusing(AbstractFileSystem):
+    """A store that knows no key of ours."""
+
+    protocol = "refusing"
+
+    def info(self, path: str, **kwargs: Any) -> Any:
+        raise PermissionError("The Access Key Id you provided does not exist in our records.")
+
+
 @pytest.fixture
 def store() -> None:
     fsspec.register_implementation("away", Away, clobber=True)
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
 
 
 @pytest.fixture
@@ -65,6 +75,22 @@ def test_what_lies_in_the_store_is_missed_in_words(client, viewer, run, name):
     assert answer.status_code == 503
     assert "The artifact store does not answer" in answer.text
     assert "ARTIFACTS_URL" in answer.text
+
+
+@pytest.mark.parametrize("name", ["run", "run-log"])
+def test_a_store_that_refuses_our_keys_is_told_of_as_one(client, viewer, run, name):
+    Run.objects.filter(pk=run.pk).update(folder="refusing://bucket/runs/1")
+    client.force_login(viewer)
+    answer = client.get(reverse(name, args=[run.project.slug, run.pk]))
+    assert answer.status_code == 503
+    assert "The artifact store refuses us" in answer.text
+    assert "keys in <code>ARTIFACTS_URL</code>" in answer.text
+
+
+def test_a_refusal_is_nothing_to_wait_for(store):
+    with pytest.raises(StoreRefuses, match="does not exist in our records.*ARTIFACTS_URL") as told:
+        size("refusing://bucket/a")
+    assert not is_away(told.value)
 
 
 def test_what_the_database_knows_is_shown_and_a_run_is_cancelled_without_the_store(
