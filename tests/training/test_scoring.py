@@ -14,6 +14,7 @@ from curation.models import Rationale, Score
 from curation.signals import rationales_stored
 from tests.make import make_question, make_rationale
 from training.models import Scored
+from training.rewards import reward_functions
 from training.runs import workers
 from training.runs.launch import launch
 from training.runs.scoring import SETTLED, score, tell_of_the_unscored, unscored
@@ -41,6 +42,32 @@ def test_an_open_question_has_no_right_answer(project):
     rationale = make_rationale(question, "Because.", answer="Because.")
     score([rationale.pk])
     assert value(rationale, "answer_correct") is None
+
+
+@pytest.mark.filterwarnings("ignore:The reward")
+@pytest.mark.parametrize(
+    ("raised", "fault"), [(RecursionError(), "errors"), (TimeoutError(), "timeouts")]
+)
+def test_a_scorer_that_fails_on_one_text_keeps_no_other_from_its_scores(
+    project, monkeypatch, raised, fault
+):
+    """And is not asked again each minute: that it failed is what is stored."""
+    question = make_question(project)
+    odd, plain = make_rationale(question, "8 + 3 = 11 ⚠"), make_rationale(question, "8 + 3 = 11")
+    scorers = reward_functions()
+    usual = scorers["valid_steps"]
+
+    def failing(record, sample):
+        if "⚠" in sample.thought:
+            raise raised
+        return usual(record, sample)
+
+    monkeypatch.setitem(scorers, "valid_steps", failing)
+    assert score([odd.pk, plain.pk]) == 2
+    assert (value(odd, "valid_steps"), value(plain, "valid_steps")) == (None, 1)
+    assert odd.scores.get(scorer="valid_steps").detail == {"fault": fault}
+    assert value(odd, "answer_correct") == 1
+    assert not unscored(Rationale.objects.all()).exists()
 
 
 def test_scoring_twice_adds_nothing(project):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import structlog
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import Now
 
@@ -22,9 +23,12 @@ from training.measures.steps import STEPS_VERSION
 from training.models import Run, Scored
 from training.rewards import reward_functions
 from training.rewards.answer import VERDICT_VERSION
+from training.rewards.compose import valued
 from training.rewards.sample import Sample
 from training.runs.layout import questions_of
 from training.runs.workers import queue_lengths
+
+log = structlog.get_logger()
 
 PAGE = 1000
 TOLD_AT_ONCE = 100 * PAGE
@@ -91,12 +95,17 @@ def checked_by_reward() -> list[str]:
 
 
 def fact(name: str, record: Record, rationale: Rationale) -> Fact:
-    """A reward function's value; none where it cannot say. A bare answer has no steps."""
+    """A reward function's value; none where it cannot say, with its fault where it failed on this
+    text. A bare answer has no steps."""
     detail = {"extracted": rationale.answer} if name == "answer_correct" else {}
     if name == "valid_steps" and not rationale.thought:
         return None, detail
     sample = Sample(thought=rationale.thought, answer=rationale.answer)
-    return reward_functions()[name](record, sample), detail
+    value, fault = valued(reward_functions()[name], record, sample)
+    if fault in (None, "missing"):
+        return value, detail
+    log.warning("not_scored", rationale=rationale.pk, scorer=name, fault=fault)
+    return value, {**detail, "fault": fault}
 
 
 def length(rationale: Rationale) -> Fact:
