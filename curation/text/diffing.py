@@ -34,6 +34,7 @@ SPOKEN = {
     RIGHT: "only in the second",
 }
 _WORD = re.compile(r"\s+|\\[A-Za-z]+|\d+(?:[.,]\d+)*|[^\W\d_]+|.", re.S)
+_MARK = re.compile(r"(\\[\\$])|[\\$]")  # where a formula may begin, unless the mark is escaped
 
 
 @dataclass(frozen=True)
@@ -171,14 +172,27 @@ def _likeness(one: Counter[str], other: Counter[str]) -> float:
 
 
 def _words(left: Step, right: Step) -> tuple[SafeString, SafeString]:
-    a, b = (_WORD.findall(rendering.without_marks(step.text)) for step in (left, right))
+    a, b = (words_of(rendering.without_marks(step.text)) for step in (left, right))
     if max(len(a), len(b)) > MOST_WORDS:
         return _whole(left, "del"), _whole(right, "ins")
     olds, news = [], []
     for same, i1, i2, j1, j2 in _blocks(a, b):
-        olds.append((not same, "".join(a[i1:i2])))
-        news.append((not same, "".join(b[j1:j2])))
+        olds.append((not same, a[i1:i2]))
+        news.append((not same, b[j1:j2]))
     return _marked(olds, "del"), _marked(news, "ins")
+
+
+def words_of(text: str) -> list[str]:
+    """The text in words, numbers, spaces and signs; a formula is one word, marks and all."""
+    words: list[str] = []
+    end = 0
+    for mark in _MARK.finditer(text):
+        at = mark.start()
+        if at < end or mark[1] or (found := rendering.formula_at(text, at)) is None:
+            continue
+        words += [*_WORD.findall(text[end:at]), text[at : at + found[1]]]
+        end = at + found[1]
+    return words + _WORD.findall(text[end:])
 
 
 def _blocks(a: list[str], b: list[str]) -> Iterator[tuple[bool, int, int, int, int]]:
@@ -201,11 +215,18 @@ def _blocks(a: list[str], b: list[str]) -> Iterator[tuple[bool, int, int, int, i
             start = end
 
 
-def _marked(pieces: list[tuple[bool, str]], tag: str) -> SafeString:
-    """Plain text with the changed pieces in `<del>` or `<ins>`."""
-    html = [
-        f"<{tag}>{escape(text)}</{tag}>" if changed and text.strip() else escape(text)
-        for changed, text in pieces
-        if text
-    ]
+def _marked(pieces: list[tuple[bool, list[str]]], tag: str) -> SafeString:
+    """The text, its formulas set, with the changed pieces in `<del>` or `<ins>`."""
+    html = []
+    for changed, words in pieces:
+        shown = "".join(map(_shown, words))
+        html.append(f"<{tag}>{shown}</{tag}>" if changed and shown.strip() else shown)
     return mark_safe("".join(html))
+
+
+def _shown(word: str) -> SafeString:
+    found = rendering.formula_at(word, 0)
+    if found is None:
+        return escape(word)
+    tex, _, display = found
+    return rendering.formula(tex, display)

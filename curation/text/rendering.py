@@ -98,34 +98,32 @@ def is_formula(tex: str) -> bool:
     return not WORD.search(tex) and (tex[-1].isalnum() or tex[-1] in ")]'!|")
 
 
-def _between(state: StateInline, opening: str, closing: str) -> str | None:
+def _between(text: str, at: int, opening: str, closing: str) -> str | None:
     """What stands between the two marks from here on, if both are there."""
-    if not state.src.startswith(opening, state.pos):
+    if not text.startswith(opening, at):
         return None
-    start = state.pos + len(opening)
-    end = state.src.find(closing, start, min(start + LONGEST_FORMULA, state.posMax))
-    return state.src[start:end] if end > start else None
+    start = at + len(opening)
+    end = text.find(closing, start, start + LONGEST_FORMULA)
+    return text[start:end] if end > start else None
 
 
-def _dollars(state: StateInline) -> str | None:
-    tex = _between(state, "$", "$")
+def _dollars(text: str, at: int) -> str | None:
+    tex = _between(text, at, "$", "$")
     if tex is None or not is_formula(tex):
         return None
-    before = state.src[state.pos - 1] if state.pos else " "
-    end = state.pos + len(tex) + 2
-    after = state.src[end] if end < state.posMax else " "
+    before, after = text[at - 1 : at], text[at + len(tex) + 2 :][:1]
     return None if before.isalnum() or after.isalnum() else tex
 
 
-def _boxed(state: StateInline) -> str | None:
+def _boxed(text: str, at: int) -> str | None:
     """`\\boxed{…}` outside any formula, as reasoning models end their answers."""
-    if not state.src.startswith("\\boxed{", state.pos):
+    if not text.startswith("\\boxed{", at):
         return None
     depth = 0
-    for at in range(state.pos + 6, min(state.pos + 400, state.posMax)):
-        depth += {"{": 1, "}": -1}.get(state.src[at], 0)
+    for end in range(at + 6, min(at + 400, len(text))):
+        depth += {"{": 1, "}": -1}.get(text[end], 0)
         if depth == 0:
-            return state.src[state.pos : at + 1]
+            return text[at : end + 1]
     return None
 
 
@@ -133,24 +131,30 @@ def _boxed(state: StateInline) -> str | None:
 MARKS = [("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False)]
 
 
-def _formula_here(state: StateInline) -> tuple[str, int, bool] | None:
+def formula_at(text: str, at: int) -> tuple[str, int, bool] | None:
     """The TeX of the formula that begins here, how long it is with its marks, and if it is set
     on a line of its own."""
+    if text[at] not in "\\$":
+        return None
     for opening, closing, display in MARKS:
-        if (tex := _between(state, opening, closing)) is not None:
+        if (tex := _between(text, at, opening, closing)) is not None:
             return tex, len(opening) + len(tex) + len(closing), display
-    if (tex := _dollars(state)) is not None:
+    if (tex := _dollars(text, at)) is not None:
         return tex, len(tex) + 2, False
-    if (tex := _boxed(state)) is not None:
+    if (tex := _boxed(text, at)) is not None:
         return tex, len(tex), False
     return None
 
 
+def formula(tex: str, display: bool) -> SafeString:
+    """A formula as the page's script finds it."""
+    kind = "math display" if display else "math"
+    return mark_safe(f'<span class="{kind}">{escape(tex.strip())}</span>')
+
+
 def _formula(state: StateInline, silent: bool) -> bool:
     """The inline rule."""
-    if state.src[state.pos] not in "\\$":
-        return False
-    found = _formula_here(state)
+    found = formula_at(state.src, state.pos)
     if found is None:
         return False
     tex, length, display = found
@@ -252,11 +256,11 @@ def _reader(keep_lines: bool) -> MarkdownIt:
 
 
 def _inline(_: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
-    return f'<span class="math">{escape(tokens[at].content)}</span>'
+    return formula(tokens[at].content, display=False)
 
 
 def _display(_: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
-    return f'<span class="math display">{escape(tokens[at].content)}</span>'
+    return formula(tokens[at].content, display=True)
 
 
 # The headings of the page are ours; those of a text are only strong lines.

@@ -64,6 +64,24 @@ def test_two_steps_of_endless_words_are_shown_whole_with_their_formulas():
     assert row.right_html.startswith('<ins class="whole"><p><span class="math">b</span>')
 
 
+def test_a_formula_in_a_step_that_changed_in_some_words_is_set_and_changes_as_a_whole():
+    left = r"So we take $\frac{1}{2}$ of \(6 + 4\) and get \boxed{5}."
+    (row,) = compare(left, left.replace("4", "2").replace("5", "4")).rows
+    assert row.left_html == (
+        r'So we take <span class="math">\frac{1}{2}</span> of '
+        r'<del><span class="math">6 + 4</span></del> and get '
+        r'<del><span class="math">\boxed{5}</span></del>.'
+    )
+    assert row.right_html.count("<ins>") == 2
+
+
+def test_prices_and_escaped_marks_are_no_formulas():
+    left = r"It costs $5 and $10, or \$3 and \$4_a, in all a lot."
+    (row,) = compare(left, left.replace("10", "12")).rows
+    assert "math" not in row.left_html + row.right_html
+    assert "<del>10</del>" in row.left_html
+
+
 def test_a_number_and_a_command_are_one_word():
     row = compare("It is 1,200 or \\frac here", "It is 1,300 or \\dfrac here").rows[0]
     assert "<del>1,200</del>" in row.left_html
