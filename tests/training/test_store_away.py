@@ -88,7 +88,7 @@ def test_a_store_that_refuses_our_keys_is_told_of_as_one(client, viewer, run, na
 
 
 def test_a_refusal_is_nothing_to_wait_for(store):
-    with pytest.raises(StoreRefuses, match="does not exist in our records.*ARTIFACTS_URL") as told:
+    with pytest.raises(StoreRefuses, match=r"does not exist in our records.*ARTIFACTS_URL") as told:
         size("refusing://bucket/a")
     assert not is_away(told.value)
 
