@@ -53,6 +53,7 @@ def circumstances() -> dict[str, object]:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
         "versions": {name: version(name) for name in VERSIONS},
     }
 

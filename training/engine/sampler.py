@@ -419,15 +419,15 @@ def chosen(logits: Tensor, chance: Tensor, sampling: Sampling) -> tuple[Tensor, 
     """
     if sampling.temperature not in (0, 1):
         logits = logits / sampling.temperature
-    logprobs = logits.log_softmax(-1)
+    probabilities = logits.softmax(-1)
     if sampling.temperature == 0:
-        ids = logprobs.argmax(-1)
+        ids = logits.argmax(-1)
     else:
-        weights = nucleus(logprobs.exp(), sampling.top_p).cumsum(-1, dtype=torch.float64)
+        weights = nucleus(probabilities, sampling.top_p).cumsum(-1, dtype=torch.float64)
         target = (chance * weights[:, -1])[:, None]
         ids = torch.searchsorted(weights, target, right=True)[:, 0]
         ids = ids.clamp(max=logits.shape[-1] - 1)
-    return ids, logprobs.gather(-1, ids[:, None])[:, 0]
+    return ids, probabilities.gather(-1, ids[:, None])[:, 0].log()
 
 
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
