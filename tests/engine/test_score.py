@@ -289,3 +289,24 @@ def test_where_memory_runs_out_the_part_is_halved(monkeypatch):
     for ids, values in expected.items():
         assert sheet.read[ids] == pytest.approx(values, abs=1e-5)
     assert halves([Group("q", [1], [[2]], [True])]) == []
+
+
+def test_one_long_question_cuts_nobody_elses_answer(tmp_path):
+    rows = dataset()
+    usual = run(prepare(tmp_path / "usual", rows, rouge_l=True))
+    rows[1]["question"] = (rows[1]["question"] * 10)[:370]  # of the student's 384 positions
+    beside = run(prepare(tmp_path / "beside", rows, rouge_l=True))
+    found = [rows["2-0"]["scores"]["rationale_rouge_l"] for rows in (usual, beside)]
+    assert found[0] == found[1] > 0.5
+
+
+def test_weights_in_several_files_are_named_by_all_of_them(tmp_path):
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    index = {"weight_map": dict(zip("ab", names, strict=True))}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    for name in names:
+        (tmp_path / name).write_bytes(b"1")
+    first = engine_score.hash_of_weights(str(tmp_path))
+    (tmp_path / names[1]).write_bytes(b"2")
+    assert len(first) == 64
+    assert engine_score.hash_of_weights(str(tmp_path)) != first

@@ -11,6 +11,8 @@ A row is stored as soon as its question is read, and what is in the file is neve
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -63,9 +65,16 @@ def score(job: Job, folder: Path, stop: Stop) -> dict[str, Any]:
 
 
 def hash_of_weights(path: str) -> str:
-    """sha256 of the weights file of a folder, as checkpoints carry it; "" if there is none here."""
+    """sha256 of the weights file of a folder, as checkpoints carry it, or of the hashes of the
+    files that an index names; "" if there is none here."""
     found = [Path(path) / name for name in WEIGHTS if (Path(path) / name).is_file()]
-    return sha256(found[0]) if found else ""
+    if not found:
+        return ""
+    if found[0].suffix != ".json":
+        return sha256(found[0])
+    shards = sorted(set(json.loads(found[0].read_text())["weight_map"].values()))
+    hashes = [sha256(Path(path) / name) for name in shards]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def own_answers(
@@ -78,13 +87,11 @@ def own_answers(
     stop: Stop,
 ) -> dict[str, str]:
     """The student's greedy completion of each question, by its id; none unless the plan asks."""
-    limit = positions_of(model)
-    longest = min(plan.max_prompt_tokens, limit - 1)
+    longest = min(plan.max_prompt_tokens, positions_of(model) - 1)
     asked = [q for q in questions if q.completions and len(text.prompt(q.question)) <= longest]
     if not plan.rouge_l or not asked:
         return {}
-    room = limit - max(len(text.prompt(question.question)) for question in asked)
-    greedy = Sampling(temperature=0, max_new_tokens=min(plan.max_new_tokens, room))
+    greedy = Sampling(temperature=0, max_new_tokens=plan.max_new_tokens)
     ends = end_ids(model, text.tokenizer)
     drawing = Drawing(
         folder / "answers.jsonl", text, ends, plan.rows_per_batch, described, plan.slots
@@ -314,6 +321,8 @@ def facts(sheet: Sheet, one: Completion, plan: ScoringPlan) -> tuple[Row, Row]:
     if "given" not in spans:
         return scores, {**detail, "why": missing(sheet.question, one, plan)}
     given, bare = sheet.values(spans["given"]), sheet.values(spans["bare"])
+    if not given or not bare:
+        return scores, {**detail, "why": "the tokenizer reads nothing in the answer"}
     logdiff = mean(bare) - mean(given)  # log PPL(a | q, r) - log PPL(a | q)
     scores[DIFFICULTY] = exp(min(logdiff, FARTHEST))
     scores[PROBABILITY] = exp(fsum(given))
