@@ -276,3 +276,13 @@ def test_an_endpoint_judge_loads_no_torch():
 
     code = "import sys, training.engine.judge; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_line_cut_off_by_a_crash_is_written_again(judge, server, tmp_path):
+    server.reply = by_worth
+    assert judge(concurrency=1)[0] == 0
+    file = tmp_path / "verdicts.jsonl"
+    first, second = file.read_text().splitlines()
+    file.write_text(first + "\n" + second[:20])
+    assert judge(concurrency=1)[0] == 0
+    assert [row["question"] for row in read_rows(file)] == ["1", "2"]

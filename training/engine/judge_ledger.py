@@ -20,7 +20,7 @@ from training.decoding.judge_prompts import Text, prompt, scorer_version
 from training.decoding.record import Completion, Question
 from training.decoding.verdicts import Compared, Fault, consistency, ranking, read
 from training.engine.drawing import Asked, Key, Row, Wanted, key_of, wanted
-from training.engine.files import append_rows, read_rows
+from training.engine.files import append_rows, keep_rows
 from training.engine.seeds import seed_for
 
 ALONE = "a question with one rationale, beside which there is nothing to compare"
@@ -118,7 +118,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.file = self.folder / "verdicts.jsonl"
-        self.lines = {row["question"]: row for row in read_rows(self.file)}
+        self.lines = {row["question"]: row for row in keep_rows(self.file, lambda row: True)}
 
     def take(self, rows: Sequence[Row]) -> None:
         """Note replies; write the line of each question that is complete now."""
