@@ -114,3 +114,13 @@ def test_the_newest_whole_checkpoint_counts_and_old_ones_go(tmp_path, trained):
     assert found.step == 2
     checkpoint.forget_old(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000002", "step-000003"]
+
+
+def test_a_million_steps_come_after_fewer(tmp_path):
+    for step in (999_999, 1_000_000, 500):
+        (tmp_path / checkpoint.name_of(step)).mkdir()
+    (tmp_path / "step-500-copy").mkdir()
+    checkpoint.forget_old(tmp_path, keep=2)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"step-999999", "step-1000000", "step-500-copy"}
+    assert [path.name for path in checkpoint.in_order(tmp_path)] == ["step-999999", "step-1000000"]

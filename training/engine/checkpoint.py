@@ -26,8 +26,14 @@ class Checkpoint:
 
 
 def name_of(step: int) -> str:
-    """The folder of a step; names sort as steps do."""
+    """The folder of a step."""
     return f"step-{step:06d}"
+
+
+def in_order(folder: Path) -> list[Path]:
+    """The folders of steps, the oldest first: by number, for a million steps have longer names."""
+    named = [path for path in folder.glob("step-*") if path.name[5:].isdigit()]
+    return sorted(named, key=lambda path: int(path.name[5:]))
 
 
 def save(
@@ -73,7 +79,7 @@ def optimizer_state(path: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 def last_whole(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint. Older ones are not hashed if the newest is whole."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    for path in reversed(in_order(folder)):
         if manifest := manifest_if_whole(path):
             return Checkpoint(path, manifest["step"])
     return None
@@ -82,7 +88,7 @@ def last_whole(folder: Path) -> Checkpoint | None:
 def newest(folder: Path) -> Checkpoint | None:
     """The checkpoint to go on from, if there is one. Raises `BadJob` if it is damaged: a crash
     leaves none such, so a person should know, and decide whether an older one will do."""
-    named = sorted(folder.glob("step-*"))
+    named = in_order(folder)
     if named and (fault := damage(named[-1])):
         place = f"{folder.name}/{named[-1].name}"
         raise BadJob(
@@ -94,5 +100,5 @@ def newest(folder: Path) -> Checkpoint | None:
 
 def forget_old(folder: Path, keep: int) -> None:
     """Remove all but the `keep` newest, and whatever a crash left half written."""
-    for path in [*sorted(folder.glob("step-*"))[:-keep], *folder.glob(".step-*.tmp")]:
+    for path in [*in_order(folder)[:-keep], *folder.glob(".step-*.tmp")]:
         shutil.rmtree(path)

@@ -18,6 +18,11 @@ from training.engine.files import fetch, sha256, write_json
 from training.engine.job import BadJob, Job, first_fault
 from training.engine.stop import Stop, Stopped
 
+# The rows that jobs write; those of a training begin before its first step is done.
+WRITTEN = (
+    *("samples.jsonl", "probes.jsonl", "groups.jsonl", "rounds.jsonl", "answers.jsonl"),
+    *("scores.jsonl", "items.jsonl", "verdicts.jsonl"),
+)
 PATIENCE = 30.0  # seconds that another engine in the folder has to end
 
 
@@ -71,7 +76,7 @@ def _parsed(number: int, line: str) -> Any:
 def release(folder: Path) -> None:
     """Let go of a folder whose job was refused before it did anything, so that a mended job may
     have it."""
-    begun = ("progress.json", "round.json", "samples.jsonl", "checkpoints")
+    begun = ("progress.json", "round.json", "checkpoints", *WRITTEN)
     if not any((folder / name).exists() for name in begun):
         (folder / "state.json").unlink(missing_ok=True)
 

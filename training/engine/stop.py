@@ -42,5 +42,5 @@ class Stop:
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True
+            pass  # another user's, and alive
         return True
