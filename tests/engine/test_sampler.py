@@ -146,3 +146,11 @@ def test_no_token_outside_the_vocabulary_is_ever_drawn():
     logits = torch.full((3, VOCABULARY), -5.0)
     ids, _ = chosen(logits, torch.tensor([0.0, 0.5, 1.0 - 1e-16], dtype=torch.float64), WARM)
     assert ids.max() < VOCABULARY
+
+
+def test_probabilities_that_are_no_numbers_are_no_completion():
+    model = make_model("llama")
+    with torch.no_grad():
+        model.get_output_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        draw(model, [[1, 5]], [[1]], WARM, [END])

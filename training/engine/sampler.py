@@ -397,6 +397,8 @@ class Draw:
         return token[:left]
 
     def _drawn(self) -> list[list[Drawn]]:
+        if self.logprobs.isnan().any():
+            raise FloatingPointError("The model's probabilities are not finite; see its weights.")
         columns = (self.ids, self.logprobs, self.lengths, self.stopped)
         records = zip(*(column.tolist() for column in columns), strict=True)
         rows = iter(
