@@ -73,3 +73,13 @@ def test_an_answer_that_is_not_there_earns_nothing_and_one_nobody_can_judge_has_
     unknown = question.model_copy(update={"reference_answer": ""})
     assert answer_correct(unknown, Sample(answer="11")) is None
     assert judged("", question).parsed is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "reference", "answer"),
+    [("choice", "A", r"\boxed{A}"), ("text", "foo", r"\boxed{foo}"), ("number", "72", "$72")],
+)
+def test_reward_and_evaluation_read_an_answer_alike(kind, reference, answer):
+    question = Question(id="1", question="?", reference_answer=reference, answer_kind=kind)
+    assert judged(answer, question).correct is True
+    assert answer_correct(question, Sample(thought="so", answer=answer)) == 1.0

@@ -46,7 +46,7 @@ class Probe:
     def _row(self, step: int, question: Question, sample: Any) -> dict[str, Any]:
         text = self.text.text(sample.token_ids)
         thought, answer = split_completion(text)
-        verdict = judged(answer or thought, question)
+        verdict = judged(answer, question)  # no mark, no answer: as in training
         return {
             "step": step,
             "question": question.id,

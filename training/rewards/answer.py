@@ -21,7 +21,7 @@ from training.decoding.prompts import split_completion
 from training.decoding.record import AnswerKind, Question
 from training.rewards.sample import Sample
 
-VERDICT_VERSION = "1"  # stored beside verdicts: another one as soon as a verdict may differ
+VERDICT_VERSION = "2"  # stored beside verdicts: another one as soon as a verdict may differ
 LONGEST = 10_000  # characters of an answer that are looked at, from its end
 LONGEST_NUMBER = 1000  # digits; what is longer is noise, and Python refuses to read it
 
@@ -202,8 +202,7 @@ def answer_correct(question: Question, sample: Sample) -> float | None:
 
     A completion without a marked answer earns nothing: the format is part of the task.
     """
-    kind = question.answer_kind
-    correct, _ = equal_answers(sample.answer, question.reference_answer, kind)
+    correct = judged(sample.answer, question).correct
     return None if correct is None else float(correct)
 
 
