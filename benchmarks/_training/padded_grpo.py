@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from training.engine.group import Batch, LogProbs, collate, padded, parts, token_logprobs
+from training.engine.group import Batch, LogProbs, collate, padded, parts, token_logprobs, warmths
 from training.methods import grpo
 from training.methods.base import Group, window_of
 
@@ -32,7 +32,8 @@ def padded_logprobs(model: Any, batch: Batch, temperature: float) -> LogProbs:
     hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     first = batch.prompt_lengths[batch.owner][:, None]  # [R, 1]
     wanted = (columns >= first - 1) & (columns < lengths[:, None] - 1)
-    scored = token_logprobs(head, hidden[wanted], ids.roll(-1, 1)[wanted], temperature)
+    warmth = warmths(batch, temperature, wanted)
+    scored = token_logprobs(head, hidden[wanted], ids.roll(-1, 1)[wanted], warmth)
     row, column = wanted.nonzero(as_tuple=True)
     place = (batch.owner[row], batch.place[row], column - (first[row, 0] - 1))
     return LogProbs(scored.new_zeros(batch.mask.shape).index_put(place, scored), None)

@@ -138,3 +138,16 @@ def test_rows_in_parts_by_length_give_the_same(monkeypatch, family, tokens):
     whole = gradients(model, [groups])
     monkeypatch.setattr(engine_group, "tokens_at_once", lambda device: tokens)
     assert_same(gradients(model, [groups]), whole)
+
+
+def test_what_is_imitated_is_read_at_temperature_1():
+    model, groups = make_model("llama"), make_groups()
+    for group in groups:
+        group.anchor = [n % 2 == 1 for n in range(len(group.completions))]
+    with torch.no_grad():
+        ours = group_logprobs(model, collate(groups, window_of(groups)), 0.5).completion
+        for b, group in enumerate(groups):
+            plain, warm = by_rows(model, group)[0], by_rows(model, group, 0.5)[0]
+            for n, anchor in enumerate(group.anchor):
+                row = plain[n] if anchor else warm[n]
+                assert (ours[b, n, : len(row)] - row).abs().max() <= 1e-5

@@ -162,19 +162,28 @@ def group_logprobs(
 ) -> LogProbs:
     """Log-probabilities of every completion token under `softmax(logits / temperature)`.
 
-    The prompt's own targets (`prompt_mask`) are read at temperature 1: they are imitated, not
-    sampled. Differentiable; equal to one padded row for each completion. `block` lays each group
-    out as one row under a mask (see `block.py`).
+    What is imitated and was not sampled is read at temperature 1: anchors, and the prompt's own
+    targets (`prompt_mask`). Differentiable; equal to one padded row for each completion. `block`
+    lays each group out as one row under a mask (see `block.py`).
     """
     decoder, head = parts(model)
     hidden, states = (block_states if block else cached_states)(decoder, batch)
     real = torch.arange(states.shape[1], device=states.device) < batch.row_lengths[:, None]
-    scored = token_logprobs(head, states[real], batch.row_ids[real], temperature)  # [M]
+    warmth = warmths(batch, temperature, real)
+    scored = token_logprobs(head, states[real], batch.row_ids[real], warmth)  # [M]
     completion = scored.new_zeros(batch.mask.shape)
     row, column = real.nonzero(as_tuple=True)
     completion = completion.index_put((batch.owner[row], batch.place[row], column), scored)
     divergence = answer_divergence(head, states, batch.answer_places)
     return LogProbs(completion, prompt_logprobs(head, hidden, batch), divergence)
+
+
+def warmths(batch: Batch, temperature: float, real: Tensor) -> Tensor | None:
+    """`[M]`: the temperature of each token there is in `real` (`[R, T]`); None if 1 for all."""
+    if temperature == 1:
+        return None
+    anchored = batch.anchor[batch.owner, batch.place]  # [R]
+    return torch.where(anchored, 1.0, float(temperature))[:, None].expand_as(real)[real]
 
 
 def parts(model: Any) -> tuple[Any, Any]:
@@ -268,29 +277,37 @@ def prompt_logprobs(head: Any, hidden: Tensor, batch: Batch) -> Tensor | None:
     row, column = batch.prompt_mask.nonzero(as_tuple=True)
     if len(row) == 0:
         return None
-    scored = token_logprobs(head, hidden[row, column - 1], batch.prompt_ids[row, column], 1.0)
+    scored = token_logprobs(head, hidden[row, column - 1], batch.prompt_ids[row, column], None)
     return scored.new_zeros(batch.prompt_mask.shape).index_put((row, column), scored)
 
 
-def token_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -> Tensor:
-    """`[M]` from states `[M, D]`: never a whole `[M, V]` block if that would be large.
+def token_logprobs(head: Any, states: Tensor, ids: Tensor, warmth: Tensor | None) -> Tensor:
+    """`[M]` from states `[M, D]` at temperatures `[M]`, or at 1: never a whole `[M, V]` block if
+    that would be large.
 
     Several chunks are recomputed in the backward pass, so that only one is alive at a time.
     """
     size = max(1, LOGITS_AT_ONCE // head.weight.shape[0])
     if len(ids) <= size:
-        return _chunk_logprobs(head, states, ids, temperature)
-    pieces = zip(states.split(size), ids.split(size), strict=True)
+        return _chunk_logprobs(head, states, ids, warmth)
+    pieces = [slice(start, start + size) for start in range(0, len(ids), size)]
     return torch.cat(
         [
-            checkpoint(_chunk_logprobs, head, state, token, temperature, use_reentrant=False)
-            for state, token in pieces
+            checkpoint(
+                _chunk_logprobs,
+                head,
+                states[piece],
+                ids[piece],
+                None if warmth is None else warmth[piece],
+                use_reentrant=False,
+            )
+            for piece in pieces
         ]
     )
 
 
-def _chunk_logprobs(head: Any, states: Tensor, ids: Tensor, temperature: float) -> Tensor:
+def _chunk_logprobs(head: Any, states: Tensor, ids: Tensor, warmth: Tensor | None) -> Tensor:
     logits = head(states).float()
-    if temperature != 1:  # a pass over [M, V] in both directions
-        logits = logits / temperature
+    if warmth is not None:  # a pass over [M, V] in both directions
+        logits = logits / warmth[:, None]
     return logits.log_softmax(-1).gather(-1, ids[:, None])[:, 0]
