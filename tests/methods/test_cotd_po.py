@@ -424,3 +424,36 @@ def test_rounds_come_from_where_the_source_says():
         "dataset": ["dataset"],
         "dataset_first": ["dataset", "policy"],
     }
+
+
+def test_a_group_in_which_nothing_was_drawn_has_no_share_of_samples_that_count():
+    config, nan = Config(), float("nan")
+    drawn = make_group([1, 1], [1.0, 0.0])
+    read = make_group([1, 2, 1], [nan] * 3, anchor=[True] * 3)
+    groups = weighed(cotd_po, [drawn, read], config)
+    for group in groups:
+        group.old_logprobs = [[-2.0] * len(ids) for ids in group.completions]
+    numbers = [[[-2.0], [-2.0]], [[-1.0], [-1.0, -1.0], [-1.0]]]
+    _, shares = loss_of(cotd_po, groups, make_logprobs(numbers), config)
+    assert float(shares["effective_samples"]) == pytest.approx(1.0)
+
+
+def test_a_token_that_fell_far_makes_no_kl_that_is_not_finite():
+    """Nor does an anchor, which was never drawn, whatever the student makes of it."""
+    group = make_group([1, 1, 1], [1.0, 0.0, float("nan")], anchor=[False, False, True])
+    group.old_logprobs = [[-1.0], [-1.0], [0.0]]
+    group.ref_logprobs = [[0.0], [-1.0], [0.0]]
+    logprobs = make_logprobs([[[-120.0], [-1.0], [-150.0]]])
+    penalty = cotd_po.kl(logprobs, make_batch([group]))
+    penalty.backward()
+    assert penalty.item() == pytest.approx(exp(1) / 2)  # (e^120 - 121) e^-119, and 0
+    assert logprobs.completion.grad.isfinite().all()
+    assert logprobs.completion.grad[0, 2].tolist() == [0.0]
+
+
+def test_what_is_left_out_is_counted_once_though_the_later_rounds_ask_again():
+    line, config = asked(RIGHT), Config(source="dataset_first")
+    skipped = Skipped()
+    cotd_po.groups(line, config, Words(), skipped)
+    cotd_po.prompts(line, config, Words(), skipped)
+    assert skipped["question without a teacher's thought"] == 1

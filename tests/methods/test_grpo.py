@@ -330,3 +330,14 @@ def test_advantages_are_trls():
     for scale, spread in (("group", nanstd(rewards, dim=1)[:, None]), ("batch", nanstd(rewards))):
         found = torch.tensor(weights(groups, scale_rewards=scale))
         assert torch.allclose(found, centred / (spread + 1e-4), atol=1e-6)
+
+
+def test_a_token_that_fell_far_makes_no_kl_that_is_not_finite():
+    config = Config(loss_type="dapo", beta=1.0)
+    group = make_group([1, 1], [1.0, 1.0])
+    group.old_logprobs, group.ref_logprobs = [[-1.0], [-1.0]], [[0.0], [-1.0]]
+    logprobs = make_logprobs([[[-120.0], [-1.0]]])
+    loss, shares = loss_of(grpo, weighed(grpo, [group], config), logprobs, config)
+    loss.backward()
+    assert float(shares["kl"]) == pytest.approx(exp(1) / 2)  # (e^120 - 121) e^-119, and 0
+    assert logprobs.completion.grad.isfinite().all()

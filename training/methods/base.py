@@ -125,7 +125,7 @@ class Window:
     groups: int
     sequences: int  # completions that are present
     tokens: int  # their tokens
-    prompt_tokens: int = 0  # prompt tokens that are targets
+    drawn_groups: int = 0  # groups with a completion that is present and no anchor
     live_sequences: int = 0  # present, not anchors, not truncated
     live_tokens: int = 0
     anchors: int = 0
@@ -145,7 +145,7 @@ def window_of(groups: Sequence[Group]) -> Window:
         groups=len(groups),
         sequences=len(rows),
         tokens=sum(len(g.completions[n]) for g, n in rows),
-        prompt_tokens=sum(len(g.prompt) - g.scored_from for g in groups if g.scored_from),
+        drawn_groups=len({id(g) for g, n in rows if not g.anchor[n]}),
         live_sequences=len(live),
         live_tokens=sum(len(g.completions[n]) for g, n in live),
         anchors=sum(g.anchor[n] for g, n in rows),

@@ -30,6 +30,7 @@ group compares nothing (`groups_compared`). A right answer after a wrong thought
 
 from __future__ import annotations
 
+from collections import Counter
 from math import exp
 from typing import Any, Literal
 
@@ -231,7 +232,8 @@ def groups(question: Question, config: Config, text: Renderer, skipped: Skipped)
     written = [c for c in samples if c.answer.strip()]
     skipped["student completion without an answer"] += len(samples) - len(written)
     made = []
-    for prompt in prompts(question, config, text, skipped):
+    twice = config.source == "dataset_first"  # the later rounds' prompts are counted by themselves
+    for prompt in prompts(question, config, text, Counter() if twice else skipped):
         own = [c for c in written if c.conditioned_on == prompt.conditioned_on]
         group = _stored(question, own, prompt, config, text, skipped)
         made += [group] if group else []
@@ -436,12 +438,14 @@ def kl(logprobs: Any, batch: Any) -> Any:
 
     Weighted by pi / pi_old, its gradient is that of the reverse KL itself.
     """
-    gap = batch.ref_logprobs - logprobs.completion  # [B, N, T]
-    estimate = gap.exp() - gap - 1
-    if batch.old_logprobs is not None:
-        estimate = estimate * (logprobs.completion - batch.old_logprobs).exp()
-    drawn = batch.present & ~batch.anchor
-    return (token_means(estimate, batch) * drawn).sum() / drawn_in(batch.window)
+    counted = batch.mask * (batch.present & ~batch.anchor)[..., None]
+    gap = (batch.ref_logprobs - logprobs.completion) * counted  # [B, N, T]
+    if batch.old_logprobs is None:
+        estimate = gap.exp() - gap - 1
+    else:  # the same times pi / pi_old, in a form whose parts do not overflow
+        change = (logprobs.completion - batch.old_logprobs) * counted
+        estimate = (gap + change).exp() - (gap + 1) * change.exp()
+    return token_means(estimate, batch).sum() / drawn_in(batch.window)
 
 
 def drawn_in(window: Any) -> int:
@@ -471,8 +475,8 @@ def drift(logprobs: Any, batch: Any) -> dict[str, Any]:
     drawn = batch.present & ~batch.anchor  # [B, N]
     change = logprobs.completion - batch.old_logprobs  # [B, N, T]
     ratio = (change * batch.mask).sum(-1).masked_fill(~drawn, -1e9).softmax(-1)  # [B, N]
-    effective = 1 / ratio.square().sum(-1) / drawn.sum(-1).clamp(min=1)  # [B]
+    effective = drawn.any(-1) / ratio.square().sum(-1) / drawn.sum(-1).clamp(min=1)  # [B]
     return {
         "drift": metric((token_means(change, batch) * drawn).sum() / drawn_in(batch.window)),
-        "effective_samples": metric(effective.sum() / batch.window.groups),
+        "effective_samples": metric(effective.sum() / max(1, batch.window.drawn_groups)),
     }

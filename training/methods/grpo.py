@@ -230,7 +230,7 @@ def objective(logprobs: Any, batch: Any, config: Config) -> tuple[Any, dict[str,
     low, high = config.clip_range()
     clipped = ratio.clamp(low, high)
     per_token = -(ratio * advantage).minimum(clipped * advantage)  # [B, N, T], or [B, N, 1]
-    penalty = k3(policy, batch, change) if config.beta else 0.0
+    penalty = k3(policy, batch, change, mask) if config.beta else 0.0
     loss = divided((per_token + config.beta * penalty) * mask, mask, batch.window, config)
     tokens = max(1, drawn(batch.window, config)[1])
     facts = {
@@ -254,10 +254,13 @@ def token_mask(batch: Any, config: Config) -> Any:
     return batch.mask * seen[..., None]
 
 
-def k3(policy: Any, batch: Any, change: Any) -> Any:
-    """`[B, N, T]`: the estimate of KL(pi || pi_ref), reweighted to the present policy."""
-    gap = batch.ref_logprobs - policy
-    return (gap.exp() - gap - 1) * change.exp()
+def k3(policy: Any, batch: Any, change: Any, mask: Any) -> Any:
+    """`[B, N, T]`: the estimate of KL(pi || pi_ref), reweighted to the present policy.
+
+    (e^gap - gap - 1) e^change, in a form whose parts do not overflow where a token has fallen far.
+    """
+    gap = (batch.ref_logprobs - policy) * mask
+    return (gap + change).exp() - (gap + 1) * change.exp()
 
 
 def sequence_mean(values: Any, mask: Any) -> Any:
