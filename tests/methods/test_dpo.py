@@ -30,6 +30,7 @@ from training.methods import dpo
 from training.methods.base import Pair, Skipped, window_of
 from training.methods.dpo import Config
 from training.methods.pairs import pairs_of, softplus
+from training.rewards import reward_functions
 
 # --- The loss by hand -----------------------------------------------------------------------------
 
@@ -347,3 +348,14 @@ def test_a_dataset_without_preferences_is_refused_in_words(tmp_path):
     rows = [{**row, "rankings": [], "completions": row["completions"][:1]} for row in make_rows(2)]
     with pytest.raises(BadJob, match=r"nothing to train on \(question without a pair: 2\)"):
         trained(tmp_path, "llama", "dpo", rows)
+
+
+def test_a_reward_that_fails_is_counted_by_its_name(monkeypatch):
+    def failing(question, sample):
+        raise ValueError("no")
+
+    monkeypatch.setitem(reward_functions(), "answer_correct", failing)
+    with pytest.warns(RuntimeWarning, match="failing raised"):
+        groups, skipped = groups_of(GOOD, BAD, settings={"reward_from": "rewards"})
+    assert groups == []
+    assert any("answer_correct" in why for why in skipped)

@@ -171,6 +171,7 @@ def groups(question: Question, config: Config, text: Renderer, skipped: Skipped)
         config.reward_from,
         config.ranking_reading,
         config.rewards,
+        skipped,
     )
     if not any(present):
         skipped["question without a preference"] += 1

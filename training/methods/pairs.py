@@ -129,11 +129,13 @@ def preferred(
     reward_from: RewardFrom,
     reading: Reading,
     weights: dict[str, float],
+    skipped: Skipped,
 ) -> tuple[list[float], list[bool]]:
-    """Rewards `[N]` and present `[N]` from the first source that tells two completions apart."""
+    """Rewards `[N]` and present `[N]` from the first source that tells two completions apart.
+    Faults of reward functions are added to `skipped`."""
     rewards, present = [float("nan")] * len(completions), [False] * len(completions)
     for source in SOURCES if reward_from == "auto" else (reward_from,):
-        found = stored_rewards(question, completions, weights, source, reading)
+        found = stored_rewards(question, completions, weights, source, reading, skipped)
         if len({reward for reward, here in zip(*found, strict=True) if here}) > 1:
             return found
     return rewards, present
@@ -154,6 +156,7 @@ def pair_groups(
         config.reward_from,
         config.ranking_reading,
         config.rewards,
+        skipped,
     )
     group = Group(question.id, prompt, [ids for _, ids in found], present, rewards)
     group.pairs = pairs_of(group, config)
