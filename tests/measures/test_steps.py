@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,3 +117,11 @@ def test_the_reward_has_no_value_where_there_is_no_step():
     reward = reward_functions()["valid_steps"]
     assert reward(question, Sample("8 + 3 = 11\n1 + 1 = 3", "11")) == 0.5
     assert reward(question, Sample("I think so.", "11")) is None
+
+
+@pytest.mark.parametrize("sign", ["(", "-", "2^"])
+def test_signs_without_an_end_are_no_arithmetic_however_deep_the_caller_stands(sign):
+    def deeper(left: int) -> list[Any]:
+        return deeper(left - 1) if left else list(steps(sign * (190 // len(sign)) + "1+1 = 2"))
+
+    assert all(step.holds is not True for step in deeper(400))

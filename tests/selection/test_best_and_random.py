@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.selection.cast import asked, candidate, ranked, verdicts
 from training.selection import selection
+from training.selection.best_by_judge import rating
 
 
 def test_ratings_of_several_judges_count_by_their_mean():
@@ -72,3 +73,9 @@ def test_a_random_share_is_one_of_the_whole_dataset():
     kept = ranked("random_k", questions, keep="share", share=0.3)
     assert sum(map(sum, kept)) == 6
     assert selection("random_k").Config(keep="share").over_dataset
+
+
+def test_a_rating_is_what_the_reward_of_that_name_is():
+    silent = candidate(scores={"judge_rating@model-7": None, "judge_rating": 4.0})
+    endless = candidate(scores={"judge_rating@model-7": float("inf"), "judge_rating@model-8": 3.0})
+    assert [rating(one, "") for one in (silent, endless)] == [None, 3.0]

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from curation.models import DatasetVersion, LanguageModel, Rationale, Score
+from tests.selection.cast import asked, candidate, verdicts
 from tests.training.orchard import make_orchard
 from training.selection import selections
 from training.versions.freezing import preview
@@ -129,3 +130,10 @@ def test_duplicates_take_no_place_of_a_share(project):
     counts = preview(project, recipe)
     assert counts["rationales"] == 2
     assert counts["left_out"] == {"Another one says the same word for word": 2}
+
+
+def test_a_chain_without_a_step_that_can_be_checked_is_not_called_invalid():
+    unknown = candidate(scores={"answer_correct": 1.0, "valid_steps": None})
+    poor = candidate(scores={"answer_correct": 1.0, "valid_steps": 0.5})
+    found = verdicts("correct", asked(unknown, poor), valid_steps=0.9)
+    assert found == ["No step of it could be checked", "Too few of its steps are valid"]

@@ -67,3 +67,9 @@ def test_a_pair_is_compared_whole_where_the_reference_is_one():
     pair = asked(reference_answer="3 and 4")
     assert canonical("5 and 4", pair) == "5 4"
     assert canonical("5 and 4", asked()) == "4"
+
+
+def test_numbers_of_any_size_have_a_form_and_large_ones_that_differ_differ():
+    assert canonical("9" * 400 + ".5", asked()) == "9" * 400 + ".5"
+    assert canonical("1234567.5", asked()) != canonical("1234570.2", asked())
+    assert canonical("100/3", asked()) == canonical("33.3333", asked())

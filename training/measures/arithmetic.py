@@ -15,6 +15,7 @@ from fractions import Fraction
 
 LONGEST = 200  # characters of one expression; longer ones are no arithmetic that a person writes
 LONGEST_NUMBER = 30
+DEEPEST = 50  # brackets in brackets
 LARGEST_EXPONENT = 64
 LARGEST_POWER = 4096  # bits of a power's numerator and denominator
 
@@ -138,7 +139,7 @@ class _Parser:
     """Sums of products of powers of signed atoms."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        self.tokens, self.place = tokens, 0
+        self.tokens, self.place, self.depth = tokens, 0, 0
 
     def whole(self) -> Tree:
         found = self._sum()
@@ -169,11 +170,17 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Operation("*", tuple(parts))
 
     def _signed(self) -> Tree:
-        if self._next == "-":
-            self._take()
-            inner = self._signed()
-            return -inner if isinstance(inner, Fraction) else _turned("-", inner)
-        return self._raised()
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise Unreadable("brackets in brackets, or signs before signs, without an end")
+        found = self._turned_around() if self._next == "-" else self._raised()
+        self.depth -= 1
+        return found
+
+    def _turned_around(self) -> Tree:
+        self._take()
+        inner = self._signed()
+        return -inner if isinstance(inner, Fraction) else _turned("-", inner)
 
     def _raised(self) -> Tree:
         base = self._atom()

@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import Field
 
 from training.rewards.from_ranking import Reading, from_ranking
+from training.rewards.judge_rating import mean_rating
 from training.selection import Verdict
 from training.selection.record import Asked, Candidate, Settings
 
@@ -92,6 +93,4 @@ def rating(candidate: Candidate, judge: str) -> float | None:
     """One judge's last rating, or the mean over judges of theirs; None where there is none."""
     if judge:
         return candidate.scores.get(f"judge_rating@{judge}")
-    named = [v for key, v in candidate.scores.items() if key.startswith("judge_rating@")]
-    known = [value for value in named if value is not None]
-    return sum(known) / len(known) if known else candidate.scores.get("judge_rating")
+    return mean_rating(candidate.scores)

@@ -41,6 +41,9 @@ def verdict(candidate: Candidate, config: Config) -> Verdict:
         return "Its answer could not be checked"
     if correct != 1:
         return "Its answer is wrong"
-    if config.valid_steps and (candidate.scores.get("valid_steps") or 0) < config.valid_steps:
-        return "Too few of its steps are valid"
-    return None
+    if not config.valid_steps:
+        return None
+    valid = candidate.scores.get("valid_steps")
+    if valid is None:
+        return "No step of it could be checked"
+    return "Too few of its steps are valid" if valid < config.valid_steps else None

@@ -16,6 +16,7 @@ frequent answer is not the right one: look at `correct` beside it where there is
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Context, Decimal
 from fractions import Fraction
 
 from pydantic import Field
@@ -84,7 +85,7 @@ def canonical(answer: str, question: Asked) -> str | None:
     """The same text for equal answers; None where it cannot be read.
 
     Of numbers the last counts, unless the reference holds several (a time, a pair); a fraction is
-    rounded to six digits, as it may have been before.
+    rounded to six digits, as it may have been before, and to no fewer than its whole part has.
     """
     if question.answer_kind == "choice":
         return choice(answer)
@@ -100,4 +101,7 @@ def canonical(answer: str, question: Asked) -> str | None:
 def _digits(number: Fraction) -> str:
     if number.denominator == 1:
         return str(number.numerator)
-    return f"{float(number):.6g}"
+    whole = len(str(abs(int(number))))
+    context = Context(prec=max(6, whole + 1))
+    found = context.divide(Decimal(number.numerator), Decimal(number.denominator))
+    return str(found.normalize(context))
