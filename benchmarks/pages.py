@@ -16,13 +16,22 @@ from benchmarks._project import files_in, fresh_installation
 
 VISITS = 15
 TARGET_MS = 200
-# Deeds and downloads.
+# Deeds, downloads, and parts of pages that are fetched by themselves.
 NO_PAGES = {
-    "export-file", "job-again", "job-cancel", "job-file", "queue-fill", "queue-open",
-    "review-draft", "review-layout", "review-skip", "run-cancel", "version-file",
-    "version-left-out",
-    "import-preview", "queue-preview", "version-preview", "project-archive", "member-remove",
-    "member-role", "project-unarchive", "questions-to-queue",
+    "agreement-measure", "audit-file", "comment", "comment-withdraw", "experiment-do",
+    "delivery-again", "import-preview", "job-again", "job-cancel", "job-file", "member-remove",
+    "member-role", "preset-remove", "preset-save", "questions-bulk", "queue-agreement-measure",
+    "queue-fill", "queue-gold-remove", "queue-open", "queue-preview", "queue-refresh",
+    "rationales-bulk", "rehearsal-launch", "review-ahead", "review-diff", "review-draft",
+    "review-layout", "review-more", "review-skip", "run-cancel", "run-compare-curves",
+    "run-compare-file", "run-preset", "run-rehearse", "run-resume", "version-file",
+    "version-left-out", "version-preview", "webhook-remove", "webhook-secret", "webhook-switch",
+    "webhook-test",
+}  # fmt: skip
+# Pages of what a training or a rehearsal has written, and of an experiment: see `run_page`.
+NOTHING_TO_SHOW = {
+    "checkpoint-card", "checkpoint-download", "checkpoint-lineage", "experiment", "rehearsal",
+    "run-log", "webhook",
 }  # fmt: skip
 
 
@@ -159,11 +168,15 @@ def addresses(project: Any) -> Iterator[tuple[str, str]]:
 
     known = arguments_of(project)
     for route in ours(get_resolver()):
-        if route.name in NO_PAGES:
+        if route.name in NO_PAGES | NOTHING_TO_SHOW:
             continue
         if route.name not in known:
             raise SystemExit(f"{route.name}: name its arguments in {__file__}, or put it aside.")
-        yield route.name, reverse(route.name, args=known[route.name])
+        address = reverse(route.name, args=known[route.name])
+        yield (
+            route.name,
+            f"{address}?b={known['rationale'][1]}" if route.name == "diff" else address,
+        )
     yield "login", "/accounts/login/"
     questions = reverse("questions", args=[project.slug])
     yield "questions, searched", f"{questions}?q=apples+basket"
@@ -191,10 +204,16 @@ def arguments_of(project: Any) -> dict[str, list[Any]]:
     job = Job.objects.create(project=project, kind="import", status="done")
     queue = Queue.objects.get(project=project)
     held = queue.items.first().assignments.first()
-    alone = ("project", "project-settings", "members", "questions", "import", "jobs", "models",
-             "model-new", "queues", "queue-new", "versions", "version-new", "runs", "run-new",
-             "evaluations", "workers")  # fmt: skip
+    alone = ("project", "project-settings", "members", "questions", "rationales", "audit",
+             "reasons", "review-keys", "import", "jobs", "models", "model-new", "queues",
+             "queue-new", "agreement", "agreement-items", "versions", "version-new", "experiments",
+             "experiment-new", "presets", "runs", "run-new", "run-compare", "evaluations",
+             "judges", "notices", "webhooks", "workers")  # fmt: skip
+    of_queue = ("queue", "queue-settings", "queue-gold", "queue-agreement",
+                "queue-agreement-items", "adjudication", "review", "review-mine")  # fmt: skip
+    of_rationale = ("rationale", "rationale-correct", "rationale-lineage")
     question = Question.objects.filter(project=project, split="test").first()
+    rationale = question.rationales.first()
     run = Run.objects.filter(project=project, kind="train").get()
     return {
         "projects": [],
@@ -203,9 +222,10 @@ def arguments_of(project: Any) -> dict[str, list[Any]]:
         "question": [slug, question.pk],
         "job": [slug, job.pk],
         "model": [slug, LanguageModel.objects.filter(project=project).first().pk],
-        "queue": [slug, queue.pk],
-        "review": [slug, queue.pk],
-        "review-mine": [slug, queue.pk],
+        **{name: [slug, queue.pk] for name in of_queue},
+        "adjudicate": [slug, queue.pk, held.item.question_id],
+        "diff": [slug, question.pk],
+        **{name: [slug, rationale.pk] for name in of_rationale},
         "review-item": [slug, queue.pk, held.pk],
         "version": [slug, 1],
         "version-exports": [slug, 1],
