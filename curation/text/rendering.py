@@ -111,7 +111,8 @@ def _dollars(text: str, at: int) -> str | None:
     tex = _between(text, at, "$", "$")
     if tex is None or not is_formula(tex):
         return None
-    before, after = text[at - 1 : at], text[at + len(tex) + 2 :][:1]
+    end = at + len(tex) + 2
+    before, after = text[at - 1 : at], text[end : end + 1]
     return None if before.isalnum() or after.isalnum() else tex
 
 
@@ -154,7 +155,7 @@ def formula(tex: str, display: bool) -> SafeString:
 
 def _formula(state: StateInline, silent: bool) -> bool:
     """The inline rule."""
-    found = formula_at(state.src, state.pos)
+    found = formula_at(state.src[: state.posMax], state.pos)
     if found is None:
         return False
     tex, length, display = found
